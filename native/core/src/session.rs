@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Now;
+use crate::memory;
 use crate::record::{self, Buffer, Envelope, MAX_PAYLOAD, SEAL_OVERHEAD};
 use crate::ring::{Answer, Cell, Ring, Verdict};
 use crate::status::Fault;
@@ -136,6 +137,9 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Outcome {
         out.clear();
+        if let Err(fault) = memory::alive() {
+            return Outcome::Fault(fault);
+        }
         if payload.len() > MAX_PAYLOAD {
             return Outcome::Fault(Fault::TooLarge);
         }
@@ -170,6 +174,9 @@ impl Session {
         scratch: &mut Scratch,
         sink: &mut S,
     ) -> Outcome {
+        if let Err(fault) = memory::alive() {
+            return Outcome::Fault(fault);
+        }
         let outcome = self.decrypt_read(record, now, tolerant, scratch, sink);
         scratch.sealed.settle();
         outcome

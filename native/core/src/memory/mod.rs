@@ -58,6 +58,13 @@ pub use prepare::{MemoryOptions, MemoryStatus, inspect, prepare, status};
 
 use crate::status::Fault;
 
+/// Whether keys can be used here and now: `Forked` in a forked child, `Wiped` at the end of the process, `Unavailable`
+/// before [`prepare`]. To be asked before any lock is taken: in a forked child, its holder may not exist any more.
+#[inline]
+pub fn alive() -> Result<(), Fault> {
+    arena::live().map(|_| ())
+}
+
 /// Fills `out` with bytes of this thread's generator, for nonces and canaries; zeroes on a fault.
 pub fn random(out: &mut [u8]) -> Result<(), Fault> {
     let filled = workspace::run(|arena, workspace| workspace.generator.fill(arena, out));

@@ -1,0 +1,253 @@
+//! The per-record calls: one call a record. A result is a string, a place in the plaintext pool or an `ArrayBuffer`; a
+//! number below 0 says why there is none.
+
+use std::str;
+
+use asherah_core::{Fault, Outcome, PlaintextSink, Scratch};
+use napi::sys;
+
+use crate::edge::{Env, Stop, Value};
+use crate::front::{CANARIES, ISOLATE, Seat, State, TOLERATE, enter};
+use crate::rings;
+use crate::wipe::Plain;
+
+/// The largest payload in bytes.
+pub const MOST_PAYLOAD: usize = 64 << 20;
+/// The largest JSON text of a record in bytes: a payload of 64 MiB takes 89.5 million of them, the rest is for white
+/// space, escapes and unknown members.
+pub const MOST_RECORD: usize = 128 << 20;
+/// What is said of a payload that is none.
+pub const NO_BYTES: &str = "data must be a Uint8Array";
+/// What is said of a text that is none.
+pub const NO_TEXT: &str = "text must be a string";
+/// What is said of a record that is none.
+pub const NO_RECORD: &str = "record must be a string or a Uint8Array";
+/// Scratch memory kept from call to call.
+const KEPT: usize = 1 << 20;
+
+/// A text in the thread's scratch memory, which is zeroed when the call is over.
+#[derive(Debug)]
+pub struct Passing<'t>(pub &'t mut Plain);
+
+impl PlaintextSink for Passing<'_> {
+    fn place(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.0.0.resize(len, 0);
+        Some(&mut self.0.0)
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.clear(KEPT);
+    }
+}
+
+/// A string of decrypted bytes, or [`Fault::NotUtf8`].
+#[inline]
+pub fn string_of<'s>(env: Env<'s>, text: &[u8]) -> Result<Value<'s>, Stop> {
+    let is_ascii = text.is_ascii();
+    if !is_ascii && str::from_utf8(text).is_err() {
+        return Err(Fault::NotUtf8.into());
+    }
+    env.string(text, is_ascii)
+}
+
+/// `encrypt(session, data, mode)`: the record's JSON.
+pub unsafe extern "C" fn encrypt(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<3>(env, info, |call| {
+            let [session, data, mode] = call.args;
+            let mut state = call.front.state()?;
+            let State { sessions, scratch, record, .. } = &mut *state;
+            let seat = sessions.get(call.env.number(session)?)?;
+            let data = call.env.bytes(data, NO_BYTES)?;
+            let mode = call.env.bits(mode)?;
+            let outcome = data.read(|payload| seal(seat, payload, mode, scratch, record));
+            let is_ascii = seat.is_ascii;
+            state.settle(outcome)?;
+            state.give_record(call.env, is_ascii)
+        })
+    }
+}
+
+/// `encryptString(session, text, mode)`: the same for a text's UTF-8.
+pub unsafe extern "C" fn encrypt_string(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<3>(env, info, |call| {
+            let [session, text, mode] = call.args;
+            let mut state = call.front.state()?;
+            let State { sessions, scratch, record, plain, .. } = &mut *state;
+            let seat = sessions.get(call.env.number(session)?)?;
+            let mode = call.env.bits(mode)?;
+            let passing = Passing(plain);
+            if !call.env.text(text, MOST_PAYLOAD, &mut passing.0.0)? {
+                return Err(Stop::Type(NO_TEXT));
+            }
+            let outcome = seal(seat, &passing.0.0, mode, scratch, record);
+            drop(passing);
+            let is_ascii = seat.is_ascii;
+            state.settle(outcome)?;
+            state.give_record(call.env, is_ascii)
+        })
+    }
+}
+
+#[inline]
+fn seal(seat: &Seat, payload: &[u8], mode: i32, scratch: &mut Scratch, record: &mut Vec<u8>) -> Outcome {
+    let now = seat.session.ring().now();
+    seat.session.encrypt(payload, now, mode & TOLERATE != 0, scratch, record)
+}
+
+/// `decrypt(session, record, mode)`: the place of the plaintext in the pool, or an `ArrayBuffer` of its own.
+pub unsafe extern "C" fn decrypt(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<3>(env, info, |call| {
+            let [session, record, mode] = call.args;
+            let mut state = call.front.state()?;
+            let State { sessions, scratch, record: text, pool, .. } = &mut *state;
+            let seat = sessions.get(call.env.number(session)?)?;
+            let mode = call.env.bits(mode)?;
+            let mut sink = pool.sink(mode & ISOLATE != 0, mode & CANARIES != 0);
+            let outcome =
+                with_record(call.env, record, text, |record| open(seat, record, mode, scratch, &mut sink))?;
+            let result = match (outcome, sink.fault()) {
+                (Outcome::Done { .. }, _) => Some(sink.finish(call.env)?),
+                (_, Some(fault)) => return Err(fault.into()),
+                (_, None) => {
+                    drop(sink);
+                    None
+                }
+            };
+            state.settle(outcome)?;
+            result.ok_or_else(|| Fault::Panic.into())
+        })
+    }
+}
+
+/// `decryptString(session, record, mode)`: the plaintext as a string.
+pub unsafe extern "C" fn decrypt_string(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<3>(env, info, |call| {
+            let [session, record, mode] = call.args;
+            let mut state = call.front.state()?;
+            let State { sessions, scratch, record: text, plain, .. } = &mut *state;
+            let seat = sessions.get(call.env.number(session)?)?;
+            let mode = call.env.bits(mode)?;
+            let mut passing = Passing(plain);
+            let outcome = with_record(call.env, record, text, |record| {
+                open(seat, record, mode, scratch, &mut passing)
+            })?;
+            let result = match outcome {
+                Outcome::Done { .. } => Some(string_of(call.env, &passing.0.0)?),
+                _ => None,
+            };
+            drop(passing);
+            state.settle(outcome)?;
+            result.ok_or_else(|| Fault::Panic.into())
+        })
+    }
+}
+
+#[inline]
+fn open<S: PlaintextSink>(
+    seat: &Seat,
+    record: &[u8],
+    mode: i32,
+    scratch: &mut Scratch,
+    sink: &mut S,
+) -> Outcome {
+    let now = seat.session.ring().now();
+    seat.session.decrypt(record, now, mode & TOLERATE != 0, scratch, sink)
+}
+
+/// Reads a record given as a string or as its UTF-8, and does `work` with it.
+#[inline]
+fn with_record<T>(
+    env: Env<'_>,
+    value: Value<'_>,
+    text: &mut Vec<u8>,
+    work: impl FnOnce(&[u8]) -> T,
+) -> Result<T, Stop> {
+    if env.text(value, MOST_RECORD, text)? {
+        let result = work(text);
+        if text.capacity() > KEPT {
+            *text = Vec::new();
+        }
+        return Ok(result);
+    }
+    let view = env.bytes(value, NO_RECORD)?;
+    if view.len() > MOST_RECORD {
+        return Err(Fault::TooLarge.into());
+    }
+    Ok(view.read(work))
+}
+
+impl State {
+    /// The record just written, as a string.
+    #[inline]
+    fn give_record<'s>(&mut self, env: Env<'s>, is_ascii: bool) -> Result<Value<'s>, Stop> {
+        let result = env.string(&self.record, is_ascii);
+        if self.record.capacity() > KEPT {
+            self.record = Vec::new();
+        }
+        result
+    }
+}
+
+/// `question()`: which key the last decryption of this thread asked for.
+pub unsafe extern "C" fn question(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<0>(env, info, |call| {
+            let state = call.front.state()?;
+            let question = state.scratch.question();
+            let object = call.env.object()?;
+            call.env.set(object, c"keyId", call.env.string(question.key_id.as_bytes(), false)?)?;
+            call.env.set(object, c"created", call.env.double(question.created as f64)?)?;
+            Ok(object)
+        })
+    }
+}
+
+/// `sessionOpen(ring, coreId)`: a session of this thread.
+pub unsafe extern "C" fn session_open(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<2>(env, info, |call| {
+            let [ring, core_id] = call.args;
+            let ring = rings::find(call.env.number(ring)?)?;
+            let mut id = Vec::new();
+            if !call.env.text(core_id, MOST_RECORD, &mut id)? {
+                return Err(Stop::Type("coreId must be a string"));
+            }
+            let id = str::from_utf8(&id).map_err(|_| Fault::RecordMalformed)?;
+            let session = asherah_core::Session::open(&ring, id)?;
+            let is_ascii = session.key_id().is_ascii();
+            let handle = call.front.state()?.sessions.insert(Seat { session, is_ascii })?;
+            call.env.double(handle)
+        })
+    }
+}
+
+/// `sessionClose(session)`: 0.
+pub unsafe extern "C" fn session_close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: registered with the environment's front.
+    unsafe {
+        enter::<1>(env, info, |call| {
+            let [session] = call.args;
+            let closed = call.front.state()?.sessions.remove(call.env.number(session)?)?;
+            drop(closed);
+            call.env.int(0)
+        })
+    }
+}

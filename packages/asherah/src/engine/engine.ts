@@ -1,0 +1,85 @@
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { KeyHierarchy } from '../keys/key-hierarchy.ts'
+import { openKms } from '../kms/open-kms.ts'
+import type { SystemKeyWrapper } from '../kms/system-key-wrapper.ts'
+import type { Metastore } from '../metastore/metastore.ts'
+import { openMetastore } from '../metastore/open-metastore.ts'
+import type { KeyHandle, NativeBinding } from '../native/binding.ts'
+import { Log } from '../observability/log.ts'
+import { metrics } from '../observability/metrics.ts'
+import type { BridgeEngine } from './bridge-protocol.ts'
+import { InLineHost } from './in-line-host.ts'
+import { KeyRing } from './key-ring.ts'
+import { OpenOnce } from './open-once.ts'
+import { settled, type Work } from './work.ts'
+
+export interface EngineParts {
+  readonly native: NativeBinding
+  readonly config: Omit<Config, 'clock'>
+  readonly clock: Clock
+  readonly intermediateKeys: KeyRing
+  readonly systemKeys: KeyRing
+  /** The static KMS's master key; the factory's to release. */
+  readonly masterKey: KeyHandle | undefined
+}
+
+/** Everything behind the key port: the backends, opened when first needed, and the hierarchy that works on them. */
+export class Engine {
+  readonly inLine: InLineHost
+  readonly hierarchy: KeyHierarchy
+  readonly #metastore: OpenOnce<Metastore>
+  readonly #kms: OpenOnce<SystemKeyWrapper>
+
+  constructor(parts: EngineParts) {
+    const { native, config, clock, intermediateKeys, systemKeys } = parts
+    const metastore = new OpenOnce(() => openMetastore(config.metastore, config.regionSuffix))
+    const kms = new OpenOnce(() => openKms(config.kms, native, parts.masterKey))
+    this.#metastore = metastore
+    this.#kms = kms
+    this.hierarchy = new KeyHierarchy({
+      native,
+      identity: config,
+      settings: config.policy,
+      clock,
+      intermediateKeys,
+      systemKeys,
+      metastore: () => metastore.get(),
+      kms: () => kms.get(),
+      log: new Log('asherah::keys', config.verbose),
+      metrics,
+    })
+    this.inLine = new InLineHost(this.hierarchy, config.callTimeoutMs)
+  }
+
+  /** The engine of another thread's factory, over that factory's rings. */
+  static overRings(native: NativeBinding, parts: BridgeEngine, clock: Clock): Engine {
+    return new Engine({
+      native,
+      config: parts.config,
+      clock,
+      intermediateKeys: new KeyRing(native, parts.intermediateKeys),
+      systemKeys: new KeyRing(native, parts.systemKeys),
+      masterKey: parts.masterKey,
+    })
+  }
+
+  /** Whether both backends are open. */
+  get opened(): boolean {
+    return this.#metastore.opened !== undefined && this.#kms.opened !== undefined
+  }
+
+  /** Opens the backends, to fail early. */
+  *open(): Work<void> {
+    yield* this.#metastore.get()
+    yield* this.#kms.get()
+  }
+
+  /** Ends what the backends themselves opened; a client that the user passed in stays open. */
+  *close(): Work<void> {
+    const metastore = this.#metastore.opened
+    if (metastore?.close !== undefined) yield* settled(metastore.close())
+    const kms = this.#kms.opened
+    if (kms !== undefined) yield* kms.close()
+  }
+}

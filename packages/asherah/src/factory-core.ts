@@ -1,0 +1,230 @@
+import type { Clock, Moment } from './clock.ts'
+import { type Config, type ResolvedConfig, serialisable } from './config/config.ts'
+import { Bridge } from './engine/bridge.ts'
+import { Engine } from './engine/engine.ts'
+import type { InLineHost } from './engine/in-line-host.ts'
+import { KeyRing } from './engine/key-ring.ts'
+import { SynchronousPort } from './engine/synchronous-port.ts'
+import { drive } from './engine/work.ts'
+import { AsherahError } from './errors.ts'
+import { prepareMemory } from './guarded-memory.ts'
+import { KeyIds } from './keys/key-ids.ts'
+import { takeMasterKey } from './kms/static-master-key.ts'
+import { isPromiseLike } from './maybe-promise.ts'
+import type { KeyHandle, NativeBinding, SessionHandle } from './native/binding.ts'
+import { checked } from './native/checked.ts'
+import { loadNative } from './native/load.ts'
+import { Records } from './native/records.ts'
+import { Log } from './observability/log.ts'
+import { metrics } from './observability/metrics.ts'
+import type { AsherahSession } from './session.ts'
+import type { SessionHost } from './session-host.ts'
+
+/** System keys held at once: one a rotation and region, so this is decades of them. */
+const systemKeyRingSize = 1024
+
+/** One factory's rings, engine and life: what `SessionFactory` shows and what its sessions work with. */
+export class FactoryCore implements SessionHost {
+  readonly records: Records
+  readonly inLine: InLineHost
+  readonly synchronous: SynchronousPort
+  readonly intermediateKeys: KeyRing
+  readonly ids: KeyIds
+  readonly config: Config
+  readonly native: NativeBinding
+  readonly #engine: Engine
+  readonly #systemKeys: KeyRing
+  readonly #bridge: Bridge | undefined
+  readonly #masterKey: KeyHandle | undefined
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #sessions: FinalizationRegistry<SessionHandle>
+  #inFlight = 0
+  #lane: Promise<void> = Promise.resolve()
+  #drained: (() => void) | undefined
+  #closing: Promise<void> | undefined
+
+  constructor({ config: given, secrets }: ResolvedConfig) {
+    const config = withEffectiveSuffix(given)
+    const native = loadNative()
+    this.native = native
+    this.config = config
+    this.#log = new Log('asherah', config.verbose)
+    prepareMemory(native, config.memory, this.#log)
+    for (const notice of config.notices) this.#log.warn(notice)
+    this.ids = new KeyIds(config)
+    this.#clock = config.clock ?? { now: Date.now, monotonic: () => native.monotonicMs() }
+    this.records = new Records(native, config.plaintext, (failures) =>
+      this.#log.error(
+        `${failures} canaries around decrypted data were overwritten: something writes out of bounds`,
+      ),
+    )
+    this.#masterKey = takeMasterKey(native, config.kms, secrets)
+    const suffixes = { suffix: config.regionSuffix, acceptedSuffixes: config.recoveryRegionSuffixes }
+    this.intermediateKeys = KeyRing.create(
+      native,
+      { ...suffixes, capacity: config.memory.ringSize },
+      config.clock,
+    )
+    this.#systemKeys = KeyRing.create(native, { ...suffixes, capacity: systemKeyRingSize }, config.clock)
+    const shared = {
+      native,
+      masterKey: this.#masterKey,
+      config,
+      clock: this.#clock,
+    }
+    this.#engine = new Engine({
+      ...shared,
+      intermediateKeys: this.intermediateKeys,
+      systemKeys: this.#systemKeys,
+    })
+    this.inLine = this.#engine.inLine
+    const rebuildable = serialisable(config)
+    this.#bridge =
+      rebuildable === undefined
+        ? undefined
+        : new Bridge(
+            native,
+            {
+              config: rebuildable,
+              intermediateKeys: this.intermediateKeys.handle,
+              systemKeys: this.#systemKeys.handle,
+              masterKey: this.#masterKey,
+            },
+            this.#clock,
+            config.callTimeoutMs,
+            this.#log,
+          )
+    this.synchronous = new SynchronousPort({
+      inLine: this.inLine,
+      bridge: this.#bridge,
+      unreachable: unreachableBackend(config),
+      opened: () => this.#engine.opened,
+      log: this.#log,
+    })
+    this.#sessions = new FinalizationRegistry((handle) => void native.sessionClose(handle))
+    this.#openEarly()
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  get observed(): boolean {
+    return metrics.active || this.config.clock !== undefined || this.#closing !== undefined
+  }
+
+  /** When the metastore last confirmed a key, in this thread or over the bridge. */
+  get lastCheck(): Moment | undefined {
+    const inLine = this.#engine.hierarchy.lastCheck
+    const bridged = this.#bridge?.lastAnswer
+    return bridged !== undefined && (inLine === undefined || bridged.wallMs > inLine.wallMs)
+      ? bridged
+      : inLine
+  }
+
+  /** Opens the backends and waits until they are, so that a mistake shows before the first record. */
+  async opened(): Promise<void> {
+    await drive(this.#engine.open())
+  }
+
+  openSession(session: AsherahSession): SessionHandle {
+    const coreId = this.ids.intermediateKeyCore(session.partitionId)
+    const handle = checked(this.native.sessionOpen(this.intermediateKeys.handle, coreId)) as SessionHandle
+    this.#sessions.register(session, handle, session)
+    return handle
+  }
+
+  closeSession(session: AsherahSession, handle: SessionHandle): void {
+    this.#sessions.unregister(session)
+    this.native.sessionClose(handle)
+  }
+
+  setClock(): void {
+    this.intermediateKeys.followClock()
+    // The bridge's thread looks into both rings by the clock that they were left with here.
+    this.#systemKeys.followClock()
+  }
+
+  async accepted<T>(call: () => Promise<T>): Promise<T> {
+    this.#inFlight += 1
+    try {
+      return await call()
+    } finally {
+      this.#inFlight -= 1
+      if (this.#inFlight === 0) this.#drained?.()
+    }
+  }
+
+  inTurn<T>(call: () => Promise<T>): Promise<T> {
+    const turn = this.#lane.then(call)
+    this.#lane = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    return turn
+  }
+
+  /**
+   * Refuses later calls at once. The keys are destroyed, and the backends closed, as soon as the accepted calls have
+   * finished: on return when there are none and the backends close at once.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#inFlight === 0 ? this.#finish() : this.#finishWhenDrained()
+    return this.#closing
+  }
+
+  /** An error of a close that nobody waits for. */
+  tellLateFailure(error: unknown): void {
+    this.#log.warnOnceAMinute('closing the metastore or KMS failed', error)
+  }
+
+  async #finishWhenDrained(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+    })
+    // The last call's own promise settles some microtasks after it was counted out.
+    await new Promise((resolve) => setImmediate(resolve))
+    await this.#finish()
+  }
+
+  async #finish(): Promise<void> {
+    this.intermediateKeys.close()
+    this.#systemKeys.close()
+    this.#bridge?.close()
+    if (this.#masterKey !== undefined) this.native.keyRelease(this.#masterKey)
+    await drive(this.#engine.close())
+  }
+
+  /** Backends that open at once do so now: a wrong path or a missing driver is told by the constructor. */
+  #openEarly(): void {
+    const { metastore, kms } = this.config
+    if (metastore.kind === 'module' || kms.kind === 'module') return
+    try {
+      const opening = drive(this.#engine.open())
+      // The first call that needs it opens it again and tells its failure.
+      if (isPromiseLike(opening)) opening.then(undefined, (error: unknown) => this.tellLateFailure(error))
+    } catch (error) {
+      this.close().catch((late: unknown) => this.tellLateFailure(late))
+      throw error instanceof AsherahError
+        ? error
+        : new AsherahError('ERR_CONFIG_INVALID', 'The metastore or KMS could not be opened.', {
+            cause: error,
+          })
+    }
+  }
+}
+
+/** A metastore object of the user's may bring its own region suffix (contract section 1.3). */
+function withEffectiveSuffix(config: Config): Config {
+  const suffix = config.metastore.kind === 'object' ? (config.metastore.metastore.regionSuffix ?? '') : ''
+  return suffix === '' ? config : { ...config, regionSuffix: suffix }
+}
+
+/** What another thread cannot rebuild, for the error of a synchronous call that would have to wait for it. */
+function unreachableBackend({ metastore, kms }: Config): string {
+  if (metastore.kind === 'object') return 'the metastore object that was passed in'
+  if (kms.kind === 'object') return 'the KMS object that was passed in'
+  if (kms.kind === 'static' && kms.key === 'random') return 'the random master key'
+  return "this process's memory store"
+}

@@ -1,0 +1,232 @@
+import { type Clock, type Moment, readClock } from '../clock.ts'
+import type { KeyRing, RingState } from '../engine/key-ring.ts'
+import { SingleFlight } from '../engine/single-flight.ts'
+import type { Work } from '../engine/work.ts'
+import { AsherahError } from '../errors.ts'
+import type { EnvelopeKeyRecord } from '../metastore/metastore.ts'
+import type { KeyHandle, NativeBinding } from '../native/binding.ts'
+import { checked } from '../native/checked.ts'
+import type { Log } from '../observability/log.ts'
+import type { KeyParent } from './key-parent.ts'
+import type { KeyRows } from './key-rows.ts'
+import type { RotationPolicy } from './rotation-policy.ts'
+
+/** Attempts at making a key that others make at the same time; each lost race is somebody else's success. */
+const mostAttempts = 5
+/** How long a key serves on after a check that failed. */
+const backOffMs = 10_000
+
+/** What a level of the hierarchy works with. */
+export interface KeyLevelParts {
+  /** For messages: `system key` or `intermediate key`. */
+  readonly noun: string
+  readonly native: NativeBinding
+  readonly ring: KeyRing
+  readonly rows: KeyRows
+  readonly parent: KeyParent
+  readonly policy: RotationPolicy
+  readonly clock: Clock
+  readonly log: Log
+  /** Told of each check of a key that succeeded. */
+  readonly onCheck: (at: Moment) => void
+}
+
+/**
+ * One level of the key hierarchy: brings the latest or a given generation of a key into the ring, making, rotating and
+ * checking it on the way. System and intermediate keys differ only in their {@link KeyParent}.
+ */
+export class KeyLevel {
+  readonly #parts: KeyLevelParts
+  readonly #flights = new SingleFlight()
+
+  constructor(parts: KeyLevelParts) {
+    this.#parts = parts
+  }
+
+  /** Makes sure that a usable latest key of this id, checked just now, is in the ring. */
+  latest(keyId: string): Work<void> {
+    return this.#flights.join(`latest ${keyId}`, () => this.#latest(keyId))
+  }
+
+  /**
+   * Makes sure that this generation, checked just now, is in the ring; false when it is in none of the places: `keyId`
+   * itself, then `elsewhere`, ids under which another region may have written it.
+   */
+  existing(keyId: string, created: number, elsewhere: readonly string[]): Work<boolean> {
+    return this.#flights.join(`${created} ${keyId}`, () => this.#existing(keyId, created, elsewhere))
+  }
+
+  *#latest(keyId: string): Work<void> {
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      // Read before the look-up: a key that somebody makes meanwhile is then never dated before ours.
+      const at = readClock(this.#parts.clock)
+      let unusable: EnvelopeKeyRecord | undefined
+      try {
+        const row = yield* this.#parts.rows.latest(keyId)
+        if (yield* this.#adoptLatest(keyId, row, at)) return
+        unusable = row
+      } catch (error) {
+        // Only of looking: a key that was seen to be unusable does not serve on because no other could be made.
+        if (this.#servesOn(keyId, undefined, at, error)) return
+        throw error
+      }
+      if (yield* this.#create(keyId, at, unusable?.created)) return
+    }
+    throw new AsherahError(
+      'ERR_KEY_CONTENTION',
+      `No usable ${this.#parts.noun} could be made in ${mostAttempts} attempts: each time another process, or a stale ` +
+        'replica, answered with one that is expired or revoked. Try again; if it stays, check the clocks and the metastore.',
+    )
+  }
+
+  *#existing(keyId: string, created: number, elsewhere: readonly string[]): Work<boolean> {
+    const { rows, ring, policy, clock } = this.#parts
+    const at = readClock(clock)
+    let row: EnvelopeKeyRecord | undefined
+    try {
+      row = yield* rows.exact(keyId, created)
+      for (const otherId of elsewhere) row ??= yield* rows.exact(otherId, created)
+    } catch (error) {
+      if (this.#servesOn(keyId, created, at, error)) return true
+      throw error
+    }
+    if (row === undefined) {
+      ring.evict(keyId, created)
+      return false
+    }
+    this.#parts.onCheck(at)
+    const held = ring.peek(keyId, created)
+    const state: RingState = {
+      expiresAtMs: held?.expiresAtMs ?? policy.expiresAtMs(created),
+      revoked: row.revoked === true,
+      freshness: policy.freshness(at),
+      asLatest: false,
+    }
+    if (ring.refresh(keyId, created, state)) return true
+    const key = yield* this.#openExisting(row)
+    try {
+      ring.put(keyId, created, key, state)
+    } finally {
+      this.#parts.native.keyRelease(key)
+    }
+    return true
+  }
+
+  *#openExisting(row: EnvelopeKeyRecord): Work<KeyHandle> {
+    const { parent, noun } = this.#parts
+    const state = yield* parent.state(row)
+    if (state.kind === 'missing') {
+      throw new AsherahError(
+        'ERR_KEY_NOT_FOUND',
+        `The parent of the ${noun} created at ${row.created} is not in the metastore: what it sealed cannot be read.`,
+      )
+    }
+    const key = state.kind === 'foreign' ? undefined : yield* parent.open(row)
+    if (key === undefined) {
+      throw new AsherahError(
+        'ERR_KEY_CORRUPT',
+        `The ${noun} created at ${row.created} does not open under its parent: its row was damaged or tampered with.`,
+      )
+    }
+    return key
+  }
+
+  /** Makes the latest row's key the latest one in the ring; false when there is none that may encrypt. */
+  *#adoptLatest(keyId: string, row: EnvelopeKeyRecord | undefined, at: Moment): Work<boolean> {
+    const { parent, policy, ring, native } = this.#parts
+    this.#forgetVanished(keyId, row)
+    if (row === undefined) return false
+    if (!policy.isValid(row, at.wallMs)) {
+      this.#retire(keyId, row, at)
+      return false
+    }
+    const parentState = yield* parent.state(row)
+    if (parentState.kind !== 'usable') {
+      if (parentState.kind === 'foreign') this.#warnOfDamage('names a parent that is none of this service')
+      this.#retire(keyId, row, at)
+      return false
+    }
+    const state: RingState = {
+      expiresAtMs: Math.min(policy.expiresAtMs(row.created), parentState.expiresAtMs),
+      revoked: false,
+      freshness: policy.freshness(at),
+      asLatest: true,
+    }
+    if (!ring.refresh(keyId, row.created, state)) {
+      const key = yield* parent.open(row)
+      if (key === undefined) {
+        this.#warnOfDamage('does not open under its parent')
+        return false
+      }
+      try {
+        ring.put(keyId, row.created, key, state)
+      } finally {
+        native.keyRelease(key)
+      }
+    }
+    this.#parts.onCheck(at)
+    return true
+  }
+
+  /** Makes and stores a new key and puts it, or the valid winner of a lost race, into the ring as the latest. */
+  *#create(keyId: string, at: Moment, unusableLatest: number | undefined): Work<boolean> {
+    const { native, parent, policy, rows, ring, noun, log } = this.#parts
+    const created = policy.createdFor(at.wallMs, unusableLatest)
+    const key = checked(native.keyGenerate()) as KeyHandle
+    try {
+      const { parentExpiresAtMs, ...sealed } = yield* parent.seal(key)
+      if (yield* rows.insert(keyId, { created, ...sealed })) {
+        ring.put(keyId, created, key, {
+          expiresAtMs: Math.min(policy.expiresAtMs(created), parentExpiresAtMs),
+          revoked: false,
+          freshness: policy.freshness(at),
+          asLatest: true,
+        })
+        this.#parts.onCheck(at)
+        log.info(`a new ${noun} was made`)
+        return true
+      }
+    } finally {
+      native.keyRelease(key)
+    }
+    const winner = yield* rows.winner(keyId, created)
+    if (winner === undefined || !policy.isValid(winner, at.wallMs)) return false
+    return yield* this.#adoptLatest(keyId, winner, at)
+  }
+
+  /** After a failed check: whether the ring's key may serve on, which is then noted. */
+  #servesOn(keyId: string, created: number | undefined, at: Moment, error: unknown): boolean {
+    const { ring, log, noun } = this.#parts
+    const held = ring.peek(keyId, created)
+    if (held === undefined) return false
+    // The latest key must still be allowed to encrypt; a generation asked for by name decrypts for ever.
+    if (created === undefined && (held.revoked || at.wallMs >= held.expiresAtMs)) return false
+    ring.backOff(keyId, created, at.monotonicMs + backOffMs)
+    log.warnOnceAMinute(`checking the ${noun} failed; the key in memory serves on`, error)
+    return true
+  }
+
+  /** The metastore's latest row is older than the ring's key, or gone: the ring's key was deleted, so drop it. */
+  #forgetVanished(keyId: string, row: EnvelopeKeyRecord | undefined): void {
+    const { ring } = this.#parts
+    const held = ring.peek(keyId, undefined)
+    if (held !== undefined && (row === undefined || row.created < held.created))
+      ring.evict(keyId, held.created)
+  }
+
+  /** A key of the ring that was found unusable encrypts no more; it still decrypts. */
+  #retire(keyId: string, row: EnvelopeKeyRecord, at: Moment): void {
+    this.#parts.ring.refresh(keyId, row.created, {
+      expiresAtMs: Math.floor(at.wallMs),
+      revoked: row.revoked === true,
+      freshness: this.#parts.policy.freshness(at),
+      asLatest: false,
+    })
+  }
+
+  #warnOfDamage(what: string): void {
+    this.#parts.log.warn(
+      `the latest ${this.#parts.noun} ${what}: its row was damaged or tampered with; it is replaced`,
+    )
+  }
+}

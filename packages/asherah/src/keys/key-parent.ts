@@ -1,0 +1,34 @@
+import type { Work } from '../engine/work.ts'
+import type { EnvelopeKeyRecord, KeyMeta } from '../metastore/metastore.ts'
+import type { KeyHandle } from '../native/binding.ts'
+
+/** A key as its parent sealed it, ready for a row. */
+export interface SealedKey {
+  readonly encryptedKey: Uint8Array
+  readonly parentKeyMeta?: KeyMeta
+  /** Wall-clock milliseconds until which the parent lets its children encrypt. */
+  readonly parentExpiresAtMs: number
+}
+
+/** Whether a row's parent lets the row's key encrypt. */
+export type ParentState =
+  /** It does, until then (wall-clock milliseconds). */
+  | { readonly kind: 'usable'; readonly expiresAtMs: number }
+  /** It is expired or revoked: its children decrypt, but encrypt no more. */
+  | { readonly kind: 'retired' }
+  /** Its row is not in the metastore. */
+  | { readonly kind: 'missing' }
+  /** The row names a parent that is none of this service's. */
+  | { readonly kind: 'foreign' }
+
+/**
+ * What wraps the keys of one level of the hierarchy: the KMS for system keys, a system key for intermediate keys. A KMS or
+ * metastore that cannot be reached is thrown, and never looks like one of the states above.
+ */
+export interface KeyParent {
+  /** Seals a new key under the parent's latest generation, making one where there is none. */
+  seal(key: KeyHandle): Work<SealedKey>
+  state(row: EnvelopeKeyRecord): Work<ParentState>
+  /** Opens the row's key. The handle is the caller's to release. Undefined: the key does not open under its parent. */
+  open(row: EnvelopeKeyRecord): Work<KeyHandle | undefined>
+}

@@ -1,0 +1,112 @@
+import { settled, type Work } from '../engine/work.ts'
+import { AsherahError } from '../errors.ts'
+import { isPromiseLike, type MaybePromise } from '../maybe-promise.ts'
+import type { EnvelopeKeyRecord, Metastore } from '../metastore/metastore.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import { type BatchingMetastore, LatestBatch } from './latest-batch.ts'
+
+/** Pauses before another look for the winner of a lost race, which a replica may not have yet. */
+const replicaPausesMs = [0, 20, 80, 300]
+
+/**
+ * The metastore as the hierarchy uses it: each call timed, each answer checked, each failure an `AsherahError`. A row that
+ * cannot be understood is a failure, never "absent".
+ */
+export class KeyRows {
+  readonly #metastore: () => Work<Metastore>
+  readonly #metrics: Metrics
+  #batch: LatestBatch | undefined
+
+  constructor(metastore: () => Work<Metastore>, metrics: Metrics) {
+    this.#metastore = metastore
+    this.#metrics = metrics
+  }
+
+  *latest(keyId: string): Work<EnvelopeKeyRecord | undefined> {
+    const row = yield* this.#timed('load', (metastore) => this.#loadLatest(metastore, keyId))
+    return row === undefined ? undefined : understood(row)
+  }
+
+  *exact(keyId: string, created: number): Work<EnvelopeKeyRecord | undefined> {
+    const row = yield* this.#timed('load', (metastore) => metastore.load(keyId, created))
+    if (row === undefined) return undefined
+    if (understood(row).created !== created) {
+      throw malformed(`the row of ${created} says that it was created at ${row.created}`)
+    }
+    return row
+  }
+
+  /**
+   * True when the row was inserted, false when that id and time are taken. A store that fails may have stored all the
+   * same (the acknowledgement was lost), so the row is looked for before the failure is passed on.
+   */
+  *insert(keyId: string, record: EnvelopeKeyRecord): Work<boolean> {
+    try {
+      return (
+        (yield* this.#timed('store', (metastore) => metastore.store(keyId, record.created, record))) === true
+      )
+    } catch (failure) {
+      let row: EnvelopeKeyRecord | undefined
+      try {
+        row = yield* this.exact(keyId, record.created)
+      } catch {
+        // The store is unreachable: its first failure says why.
+        throw failure
+      }
+      if (row === undefined) throw failure
+      return false
+    }
+  }
+
+  /** The row that won a race, by its exact id and time; undefined when no replica shows it within some tenths of a second. */
+  *winner(keyId: string, created: number): Work<EnvelopeKeyRecord | undefined> {
+    for (const pauseMs of replicaPausesMs) {
+      if (pauseMs > 0) yield new Promise((resolve) => setTimeout(resolve, pauseMs))
+      const row = yield* this.exact(keyId, created)
+      if (row !== undefined) return row
+    }
+    return undefined
+  }
+
+  #loadLatest(metastore: Metastore, keyId: string): MaybePromise<EnvelopeKeyRecord | undefined> {
+    if (metastore.loadLatestMany === undefined) return metastore.loadLatest(keyId)
+    this.#batch ??= new LatestBatch(metastore as BatchingMetastore)
+    return this.#batch.load(keyId)
+  }
+
+  *#timed<T>(type: 'load' | 'store', call: (metastore: Metastore) => MaybePromise<T>): Work<T> {
+    const metastore = yield* this.#metastore()
+    const started = this.#metrics.start()
+    try {
+      const answer = call(metastore)
+      return isPromiseLike(answer) ? yield* settled(answer) : answer
+    } catch (cause) {
+      if (cause instanceof AsherahError) throw cause
+      throw new AsherahError(
+        'ERR_METASTORE',
+        `The metastore's ${type} failed; its own error is the cause of this one. Keys in memory serve on.`,
+        { cause },
+      )
+    } finally {
+      this.#metrics.timed(type, started)
+    }
+  }
+}
+
+function understood(row: EnvelopeKeyRecord): EnvelopeKeyRecord {
+  if (typeof row !== 'object' || row === null)
+    throw malformed('the metastore answered with something that is no record')
+  if (!Number.isSafeInteger(row.created)) throw malformed('its created is no integer')
+  if (!(row.encryptedKey instanceof Uint8Array)) throw malformed('its encryptedKey is no Uint8Array')
+  const parent = row.parentKeyMeta
+  if (parent !== undefined && parent !== null) {
+    if (typeof parent.keyId !== 'string' || !Number.isSafeInteger(parent.created)) {
+      throw malformed('its parentKeyMeta has no keyId or no created')
+    }
+  }
+  return row
+}
+
+function malformed(reason: string): AsherahError {
+  return new AsherahError('ERR_METASTORE_ROW_MALFORMED', `A key's row cannot be understood: ${reason}.`)
+}

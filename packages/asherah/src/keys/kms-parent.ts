@@ -1,0 +1,30 @@
+import type { Work } from '../engine/work.ts'
+import type { SystemKeyWrapper } from '../kms/system-key-wrapper.ts'
+import type { EnvelopeKeyRecord } from '../metastore/metastore.ts'
+import type { KeyHandle } from '../native/binding.ts'
+import type { KeyParent, ParentState, SealedKey } from './key-parent.ts'
+
+/** The parent of system keys: a master key that never leaves the KMS, and never expires here. */
+export class KmsParent implements KeyParent {
+  readonly #wrapper: () => Work<SystemKeyWrapper>
+
+  constructor(wrapper: () => Work<SystemKeyWrapper>) {
+    this.#wrapper = wrapper
+  }
+
+  *seal(key: KeyHandle): Work<SealedKey> {
+    const wrapper = yield* this.#wrapper()
+    return { encryptedKey: yield* wrapper.wrap(key), parentExpiresAtMs: Number.POSITIVE_INFINITY }
+  }
+
+  // biome-ignore lint/correctness/useYield: it never has to wait.
+  *state(): Work<ParentState> {
+    return { kind: 'usable', expiresAtMs: Number.POSITIVE_INFINITY }
+  }
+
+  // A KMS that cannot open a key is a failure and is thrown: an outage or a wrong master key must not mint keys.
+  *open(row: EnvelopeKeyRecord): Work<KeyHandle> {
+    const wrapper = yield* this.#wrapper()
+    return yield* wrapper.unwrap(row.encryptedKey)
+  }
+}

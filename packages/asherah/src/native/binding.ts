@@ -1,0 +1,188 @@
+/**
+ * What the Rust data plane offers, one call a line: the shape of the addon's exports. Handles are generation-checked
+ * numbers. A call that can fail returns a number below 0, its fault; `checked()` turns it into an `AsherahError`. An argument
+ * of a wrong type throws.
+ */
+export type RingHandle = number & { readonly handle: 'ring' }
+export type SessionHandle = number & { readonly handle: 'session' }
+export type KeyHandle = number & { readonly handle: 'key' }
+
+/** Bits of the `mode` argument of the per-record calls: a key whose check is overdue is used. */
+export const tolerateOverdue = 1
+/** The plaintext gets memory of its own. */
+export const isolatePlaintext = 2
+/** The plaintext gets canaries around it. */
+export const guardPlaintext = 4
+
+/** The answer of a per-record call that is not a result and not a fault: the key is not in the ring, or not valid any more. */
+export const miss = -101
+/** The key is in the ring, but its check is overdue. */
+export const overdue = -102
+
+/** The faults that the control plane itself decides by; `checked.ts` has the others. */
+export const unwrapAuthentication = -16
+export const keyLength = -17
+
+export interface RingOptions {
+  /** Most keys held. */
+  readonly capacity: number
+  /** Region suffix of newly written ids, `''` for none. */
+  readonly suffix: string
+  /** Further suffixes that the partition gate accepts when `suffix` is set. */
+  readonly acceptedSuffixes: readonly string[]
+}
+
+export interface RingStats {
+  readonly keys: number
+  readonly capacity: number
+  readonly hits: number
+  readonly misses: number
+  readonly stale: number
+  readonly evictions: number
+}
+
+export interface MemoryStatus {
+  readonly lockedBytes: number
+  readonly unlockedBytes: number
+  /** Undefined where the process may lock without a limit. */
+  readonly lockLimitBytes?: number
+  readonly hotSlots: number
+  readonly hotSlotsWanted: number
+  readonly hotSlotsInUse: number
+  /** Uses of a key that was in a hot slot. */
+  readonly hotHits: number
+  /** Uses of a key that had to be taken out of its enclave. */
+  readonly hotMisses: number
+  /** Whether every page is left out of core dumps. */
+  readonly noDump: boolean
+  /** Whether the system itself keeps every page from forked children. */
+  readonly wipedOnFork: boolean
+}
+
+/** What the ring knows of a key. `created` and nothing secret; the key itself is behind `key`, to be released. */
+export interface RingEntry {
+  readonly key: KeyHandle
+  readonly created: number
+  readonly expiresAtMs: number
+  readonly revoked: boolean
+  /** `fresh`, `due` (this caller has claimed the check), `overdue`. */
+  readonly state: 'fresh' | 'due' | 'overdue'
+}
+
+export interface NativeBinding {
+  version(): string
+
+  // Guarded memory, one a process.
+  memoryPrepare(hotSlots: number, requireLocked: boolean): number
+  memoryStatus(): MemoryStatus
+
+  // Keys by handle. None of these ever returns the bytes of an intermediate or data row key.
+  keyGenerate(): KeyHandle
+  /** Takes 32 bytes and overwrites them. */
+  keyImport(bytes: Uint8Array): KeyHandle
+  /** Writes the 32 bytes of a system key into `out`, for a KMS that cannot take a handle. */
+  keyExport(key: KeyHandle, out: Uint8Array): number
+  /** The 60 bytes of AEAD(key, under), contract 2.1. */
+  keyWrap(key: KeyHandle, under: KeyHandle): Uint8Array | number
+  keyUnwrap(wrapped: Uint8Array, under: KeyHandle): KeyHandle
+  /** Fault or 0. */
+  keyRelease(key: KeyHandle): number
+
+  // Rings: process-wide, so another thread may put keys into one.
+  ringCreate(options: RingOptions): RingHandle
+  ringPut(
+    ring: RingHandle,
+    keyId: string,
+    created: number,
+    key: KeyHandle,
+    expiresAtMs: number,
+    revoked: boolean,
+    checkAfterMs: number,
+    overdueAfterMs: number,
+    asLatest: boolean,
+  ): number
+  /** 1 when the key is in the ring, 0 when not, or a fault. */
+  ringRefresh(
+    ring: RingHandle,
+    keyId: string,
+    created: number,
+    expiresAtMs: number,
+    revoked: boolean,
+    checkAfterMs: number,
+    overdueAfterMs: number,
+    asLatest: boolean,
+  ): number
+  ringEvict(ring: RingHandle, keyId: string, created: number): number
+  /** `created` NaN: the question for the latest key. */
+  ringBackOff(ring: RingHandle, keyId: string, created: number, untilMonotonicMs: number): number
+  /** `created` NaN: the latest. Undefined: not in the ring. With the latest, expired and revoked keys are returned too. */
+  ringGet(ring: RingHandle, keyId: string, created: number): RingEntry | undefined | number
+  ringStats(ring: RingHandle): RingStats | number
+  /** NaN for both: the system's clocks again. */
+  ringSetClock(ring: RingHandle, wallMs: number, monotonicMs: number): number
+  /** Monotonic milliseconds of the system, as rings on its clocks count them. */
+  monotonicMs(): number
+  /** The ring's handle is stale afterwards; its sessions answer `miss` no more but `closed`. */
+  ringClose(ring: RingHandle): number
+
+  // The bridge: which thread of the process loads keys for threads that block meanwhile. A generation is one thread's time
+  // in that office, from 1.
+  /** The new generation, for the one caller that has to start the thread; 0 for all others. */
+  bridgeClaim(): number
+  /** Called by the bridge's thread when it listens; its end releases the generation. */
+  bridgeReady(generation: number): void
+  /** The generation that listens, or 0. */
+  bridgeGeneration(): number
+  /** Gives the generation up, if it is still the current one. */
+  bridgeRelease(generation: number): void
+  /** Random text, one a process. */
+  processToken(): string
+
+  // Sessions: of this JavaScript thread only.
+  sessionOpen(ring: RingHandle, coreId: string): SessionHandle
+  sessionClose(session: SessionHandle): number
+
+  // Records, one call each: the result or a number below 0, which is `miss`, `overdue` or a fault. Each call sets the first
+  // number of the attached array: 1 when the key is due for a check that this caller is to start, else 0.
+  attach(mailbox: Int32Array): void
+  encrypt(session: SessionHandle, data: Uint8Array, mode: number): string | number
+  /** Lone surrogates become U+FFFD: the caller refuses them before. */
+  encryptString(session: SessionHandle, text: string, mode: number): string | number
+  /** A number of 0 or more is a place in this thread's slab (see `Plaintexts`). */
+  decrypt(session: SessionHandle, record: string | Uint8Array, mode: number): ArrayBuffer | number
+  decryptString(session: SessionHandle, record: string | Uint8Array, mode: number): string | number
+  /** The key that this thread's last decryption asked for, after `miss`, `overdue` or a due check. */
+  question(): Question
+
+  // The same on the thread pool, over a copy taken before the call returns. The key is looked up before, so `miss`,
+  // `overdue` and a due check show at once. A promise gives a number for what failed later; it is never rejected.
+  encryptOnPool(session: SessionHandle, data: Uint8Array, mode: number): Promise<string | number> | number
+  encryptStringOnPool(session: SessionHandle, text: string, mode: number): Promise<string | number> | number
+  decryptOnPool(
+    session: SessionHandle,
+    record: string | Uint8Array,
+    mode: number,
+  ): Promise<ArrayBuffer | number> | number
+  decryptStringOnPool(
+    session: SessionHandle,
+    record: string | Uint8Array,
+    mode: number,
+  ): Promise<string | number> | number
+
+  // The plaintext pool of this thread.
+  /** The slab that a place with the mark of a fresh one lies in; undefined where there is none: decrypt again. */
+  plaintextSlab(): ArrayBuffer | undefined
+  /** Begins another slab; `external: false` has every plaintext in the engine's own memory from now on. */
+  plaintextRenew(external: boolean): void
+  /** Zeroes the bytes, and checks the canaries around them. */
+  clearPlaintext(bytes: Uint8Array): void
+  /** Canaries found overwritten in this process since it was last asked. */
+  takeCanaryFailures(): number
+}
+
+/** Which key a decryption asked for. */
+export interface Question {
+  readonly keyId: string
+  /** Unix seconds. */
+  readonly created: number
+}

@@ -1,0 +1,1 @@
+export { clearPlaintext } from './plaintexts.ts'

@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants } from 'node:os'
+import { arch, dlopen, platform, report } from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { AsherahError } from '../errors.ts'
+import type { NativeBinding } from './binding.ts'
+
+let binding: NativeBinding | undefined
+
+/**
+ * The data plane of this thread, loaded at the first call: the addon beside this package, else that of the platform's own
+ * package.
+ *
+ * @throws AsherahError `ERR_NATIVE_ADDON` naming what was tried
+ */
+export function loadNative(): NativeBinding {
+  binding ??= load()
+  return binding
+}
+
+/** The addon's file for this system: `asherah.<platform>-<arch>[-musl].node`. */
+export function addonName(): string {
+  return `asherah.${target()}.node`
+}
+
+function target(): string {
+  return `${platform}-${arch}${platform === 'linux' && !hasGlibc() ? '-musl' : ''}`
+}
+
+function hasGlibc(): boolean {
+  const { header } = report.getReport() as { readonly header?: { readonly glibcVersionRuntime?: string } }
+  return header?.glibcVersionRuntime !== undefined
+}
+
+function load(): NativeBinding {
+  const failures: string[] = []
+  for (const find of [besidePackage, inPlatformPackage]) {
+    try {
+      return open(find())
+    } catch (error) {
+      failures.push(error instanceof Error ? firstLine(error.message) : String(error))
+    }
+  }
+  throw new AsherahError(
+    'ERR_NATIVE_ADDON',
+    `The native addon for ${target()} could not be loaded. Tried:\n${failures.map((line) => `  ${line}`).join('\n')}\n` +
+      'Install without --omit=optional and on the system that runs it (no node_modules from another one); from a ' +
+      'repository, run `npm run build`.',
+  )
+}
+
+/** `native/` stands beside `src/` and `dist/` alike. */
+function besidePackage(): string {
+  const file = fileURLToPath(new URL(`../../native/${addonName()}`, import.meta.url))
+  if (!existsSync(file)) throw new Error(`${file}: no such file`)
+  return file
+}
+
+function inPlatformPackage(): string {
+  return createRequire(import.meta.url).resolve(`@asherah/native-${target()}`)
+}
+
+/**
+ * Each load gets exports, and so a native state, of its own: two copies of this module in one thread, as test runners make
+ * them, do not share a slab of plaintexts.
+ */
+function open(file: string): NativeBinding {
+  const module: { exports: Partial<NativeBinding> } = { exports: {} }
+  dlopen(module, file, constants.dlopen.RTLD_NOW)
+  const { exports } = module
+  if (!isComplete(exports)) throw new Error(`${file}: not this version's addon`)
+  return exports
+}
+
+function isComplete(exports: Partial<NativeBinding>): exports is NativeBinding {
+  return typeof exports.version === 'function' && typeof exports.takeCanaryFailures === 'function'
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text
+}

@@ -1,0 +1,99 @@
+import { isUint8Array } from 'node:util/types'
+import { argumentError } from '../errors.ts'
+import type { NativeBinding, SessionHandle } from './binding.ts'
+import { loadNative } from './load.ts'
+
+/** Bytes of a slab. */
+const slabBytes = 65_536
+/** A place is `fresh × 2^28 + start / 8 × 2^15 + length`. */
+const fresh = 2 ** 28
+
+/**
+ * This thread's decrypted bytes: pieces of slabs of 64 KiB that nothing else uses, which the data plane fills and, once no
+ * piece is referred to any more, wipes. Results above 16 KiB have memory of their own.
+ *
+ * Slabs are the addon's memory, which Node itself keeps from being transferred to another thread. (`markAsUntransferable`
+ * on such memory aborts Node 24 at its end.) A slab that its user detaches nevertheless is replaced.
+ */
+class Plaintexts {
+  readonly #native: NativeBinding
+  #slab = Buffer.alloc(0)
+  #guarded = false
+  #report: ((failures: number) => void) | undefined
+
+  constructor(native: NativeBinding) {
+    this.#native = native
+  }
+
+  /** From now on, overwritten canaries are told to `report`. */
+  guard(report: (failures: number) => void): void {
+    this.#guarded = true
+    this.#report = report
+  }
+
+  /** What `NativeBinding.decrypt` gives, as a Buffer; a number below 0 when there is none. */
+  decrypt(session: SessionHandle, record: string | Uint8Array, mode: number): Buffer | number {
+    const place = this.#native.decrypt(session, record, mode)
+    if (typeof place !== 'number') return this.own(place)
+    if (place <= 0) return place < 0 ? place : Buffer.alloc(0)
+    if (place >= fresh && !this.#takeSlab()) return this.decrypt(session, record, mode)
+    if (this.#slab.length !== slabBytes) {
+      this.#native.plaintextRenew(true)
+      return this.decrypt(session, record, mode)
+    }
+    const start = ((place >> 15) & 0x1fff) << 3
+    return this.#slab.subarray(start, start + (place & 0x7fff))
+  }
+
+  /** A plaintext with memory of its own, as a Buffer. */
+  own(bytes: ArrayBuffer): Buffer {
+    this.#tellFailures()
+    return Buffer.from(bytes)
+  }
+
+  clear(bytes: Uint8Array): void {
+    this.#native.clearPlaintext(bytes)
+    this.#tellFailures()
+  }
+
+  #takeSlab(): boolean {
+    this.#tellFailures()
+    const slab = this.#native.plaintextSlab()
+    if (slab === undefined) return false
+    this.#slab = Buffer.from(slab)
+    return true
+  }
+
+  #tellFailures(): void {
+    if (!this.#guarded) return
+    const failures = this.#native.takeCanaryFailures()
+    if (failures > 0) this.#report?.(failures)
+  }
+}
+
+export type { Plaintexts }
+
+let plaintexts: Plaintexts | undefined
+
+/** This thread's pool. */
+export function plaintextsOf(native: NativeBinding): Plaintexts {
+  plaintexts ??= new Plaintexts(native)
+  return plaintexts
+}
+
+/**
+ * Overwrites decrypted bytes with zeroes, in place. Any `Uint8Array` can be given; null and undefined do nothing.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything else
+ * @example
+ * ```ts
+ * const secret = session.decrypt(record)
+ * use(secret)
+ * clearPlaintext(secret)
+ * ```
+ */
+export function clearPlaintext(bytes: Uint8Array | null | undefined): void {
+  if (bytes === null || bytes === undefined) return
+  if (!isUint8Array(bytes)) throw argumentError('bytes', 'a Uint8Array', bytes)
+  plaintextsOf(loadNative()).clear(bytes)
+}

@@ -1,0 +1,172 @@
+import type { AsherahConfig, CanonicalConfig } from './config/asherah-config.ts'
+import { type Config, type ResolvedConfig, resolveConfig, resolveEnvironment } from './config/config.ts'
+import { processEnvironment } from './config/environment.ts'
+import { Secrets } from './config/secrets.ts'
+import { AsherahError, argumentError } from './errors.ts'
+import { FactoryCore } from './factory-core.ts'
+import { unstorableReason } from './metastore/key-id-limits.ts'
+import { AsherahSession } from './session.ts'
+
+/** What a factory tells about itself. All counts are since it was made. */
+export interface FactoryStats {
+  /** Intermediate keys in memory, and the most there may be. */
+  readonly ringKeys: number
+  readonly ringSize: number
+  /** Calls whose key was in memory; the stale ones among them started a check. */
+  readonly hits: number
+  readonly stale: number
+  /** Calls that had to wait for a key. */
+  readonly misses: number
+  readonly evictions: number
+  /** Of the whole process. */
+  readonly lockedBytes: number
+  /** Of the whole process; 0 unless the lock limit is too low. */
+  readonly unlockedBytes: number
+  readonly hotSlots: number
+  readonly hotSlotsInUse: number
+  /** When the metastore last confirmed a key; undefined before the first time. */
+  readonly lastGoodCheck: Date | undefined
+}
+
+/**
+ * Makes sessions for one service and product. Keep one for the life of the process: it holds the keys in memory.
+ *
+ * @example
+ * ```ts
+ * const factory = new SessionFactory({
+ *   serviceName: 'api', productId: 'catalog',
+ *   metastore: 'sqlite', connectionString: 'keys.db',
+ *   kms: 'static', staticMasterKeyHex: process.env.MASTER_KEY,
+ * })
+ * const session = factory.getSession('tenant-42')
+ * const record = session.encryptString('secret')
+ * ```
+ */
+export class SessionFactory {
+  readonly #core: FactoryCore
+
+  /**
+   * @throws AsherahError `ERR_CONFIG_INVALID` with every problem of the configuration, `ERR_NOT_BUILT_IN`,
+   *   `ERR_DRIVER_MISSING`, `ERR_METASTORE` when the store cannot be opened, `ERR_MEMORY_LOCK_LIMIT`, `ERR_NATIVE_ADDON`
+   */
+  constructor(config: AsherahConfig | CanonicalConfig | ResolvedConfig) {
+    this.#core = new FactoryCore(isResolved(config) ? config : resolveConfig(config, processEnvironment()))
+  }
+
+  /** A factory configured by the environment alone; `docs/configuration.md` lists the variables. */
+  static fromEnv(): SessionFactory {
+    return new SessionFactory(resolveEnvironment(processEnvironment()))
+  }
+
+  /**
+   * A session of one partition: a user, a tenant, whatever owns its records together.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` when the id is no string
+   * @throws AsherahError `ERR_PARTITION_INVALID` for an empty id or one with a lone surrogate, `ERR_PARTITION_UNSTORABLE`
+   *   for one that the metastore cannot hold, `ERR_CLOSED`
+   */
+  getSession(partitionId: string): AsherahSession {
+    this.#refuseWhenClosed()
+    this.#requirePartition(partitionId)
+    return new AsherahSession(this.#core, partitionId)
+  }
+
+  /**
+   * Loads, or makes, the latest keys of these partitions ahead of the first calls, so that synchronous calls need not
+   * wait. Rejects with the first error after all partitions were tried.
+   */
+  async warm(partitionIds: Iterable<string>): Promise<void> {
+    this.#refuseWhenClosed()
+    const wanted = [...partitionIds]
+    for (const partitionId of wanted) this.#requirePartition(partitionId)
+    const core = this.#core
+    await core.accepted(async () => {
+      const answers = await Promise.allSettled(
+        wanted.map(async (partitionId) => core.inLine.ask({ kind: 'latest', partitionId })),
+      )
+      const failed = answers.find((answer) => answer.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+    })
+  }
+
+  /** Ring, memory and look-up counts, and when the metastore was last heard of. */
+  stats(): FactoryStats {
+    this.#refuseWhenClosed()
+    const ring = this.#core.intermediateKeys.stats()
+    const memory = this.#core.native.memoryStatus()
+    const lastCheck = this.#core.lastCheck
+    return {
+      ringKeys: ring.keys,
+      ringSize: ring.capacity,
+      hits: ring.hits,
+      stale: ring.stale,
+      misses: ring.misses,
+      evictions: ring.evictions,
+      lockedBytes: memory.lockedBytes,
+      unlockedBytes: memory.unlockedBytes,
+      hotSlots: memory.hotSlots,
+      hotSlotsInUse: memory.hotSlotsInUse,
+      lastGoodCheck: lastCheck === undefined ? undefined : new Date(lastCheck.wallMs),
+    }
+  }
+
+  /**
+   * Refuses later calls at once and destroys the keys as soon as the accepted ones have finished. Connections that the
+   * library opened end in the background; those that were passed in stay open. Calling it again does nothing.
+   */
+  close(): void {
+    this.#core.close().catch((error: unknown) => this.#core.tellLateFailure(error))
+  }
+
+  /** {@link close}, and waits until everything has ended. */
+  async closeAsync(): Promise<void> {
+    await this.#core.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.closeAsync()
+  }
+
+  /** @internal How the module API keeps sessions. */
+  get sessionCache(): Config['sessionCache'] {
+    return this.#core.config.sessionCache
+  }
+
+  /** @internal Waits until the backends are open, so that `setupAsync` fails early. */
+  async opened(): Promise<void> {
+    await this.#core.opened()
+  }
+
+  #refuseWhenClosed(): void {
+    if (this.#core.closed) throw new AsherahError('ERR_CLOSED', 'The factory is closed. Make a new one.')
+  }
+
+  #requirePartition(partitionId: unknown): asserts partitionId is string {
+    if (typeof partitionId !== 'string') throw argumentError('partitionId', 'a string', partitionId)
+    if (partitionId === '') throw new AsherahError('ERR_PARTITION_INVALID', 'The partition id is empty.')
+    if (!partitionId.isWellFormed()) {
+      throw new AsherahError(
+        'ERR_PARTITION_INVALID',
+        'The partition id has a lone surrogate, which no store can hold.',
+      )
+    }
+    const { ids, config } = this.#core
+    const reason = unstorableReason(config.metastore.kind, ids.intermediateKeyId(partitionId))
+    if (reason !== undefined) {
+      throw new AsherahError(
+        'ERR_PARTITION_UNSTORABLE',
+        `The metastore cannot hold this partition's key id: ${reason}.`,
+      )
+    }
+  }
+}
+
+function isResolved(config: AsherahConfig | CanonicalConfig | ResolvedConfig): config is ResolvedConfig {
+  return (
+    typeof config === 'object' && config !== null && 'secrets' in config && config.secrets instanceof Secrets
+  )
+}
