@@ -16,7 +16,8 @@ export interface Finished {
 export interface JobOptions {
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[]
-  readonly uid?: number
+  /** Without root's right to read whatever it likes. */
+  readonly unprivileged?: boolean
   /** Called again and again until it answers true; the job then gets a SIGINT. */
   readonly interruptWhen?: () => boolean
 }
@@ -27,13 +28,18 @@ export class Folder implements Disposable {
 
   /** Runs `npm start`'s program to its end. */
   run(args: readonly string[], options: JobOptions = {}): Promise<Finished> {
-    const { nodeFlags = [], uid, interruptWhen } = options
+    const { nodeFlags = [], unprivileged = false, interruptWhen } = options
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [...nodeFlags, main, ...args], {
+      const command = [process.execPath, ...nodeFlags, main, ...args]
+      // The user stays, so that it can still read a checkout that is only its own.
+      if (unprivileged && process.getuid?.() === 0) {
+        command.unshift('setpriv', '--bounding-set=-dac_override,-dac_read_search')
+      }
+      const [program = '', ...rest] = command
+      const child = spawn(program, rest, {
         cwd: this.path,
         stdio: ['ignore', 'pipe', 'pipe'],
         timeout: 120_000,
-        ...(uid !== undefined && { uid }),
       })
       const output = { stdout: '', stderr: '' }
       child.stdout.setEncoding('utf8').on('data', (text: string) => {

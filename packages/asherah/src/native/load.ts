@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
-import { arch, dlopen, platform, report } from 'node:process'
+import { arch, dlopen, execPath, platform } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { AsherahError } from '../errors.ts'
 import type { NativeBinding } from './binding.ts'
@@ -25,12 +25,19 @@ export function addonName(): string {
 }
 
 function target(): string {
-  return `${platform}-${arch}${platform === 'linux' && !hasGlibc() ? '-musl' : ''}`
+  return `${platform}-${arch}${platform === 'linux' && usesMusl() ? '-musl' : ''}`
 }
 
-function hasGlibc(): boolean {
-  const { header } = report.getReport() as { readonly header?: { readonly glibcVersionRuntime?: string } }
-  return header?.glibcVersionRuntime !== undefined
+/** Whether this Node asks for musl's loader: its name stands among the first bytes of the executable. */
+function usesMusl(): boolean {
+  const head = Buffer.alloc(4096)
+  const file = openSync(execPath, 'r')
+  try {
+    readSync(file, head, 0, head.length, 0)
+  } finally {
+    closeSync(file)
+  }
+  return head.includes('/ld-musl-')
 }
 
 function load(): NativeBinding {

@@ -1,7 +1,4 @@
-import { isUint8Array } from 'node:util/types'
-import { argumentError } from '../errors.ts'
 import type { NativeBinding, SessionHandle } from './binding.ts'
-import { loadNative } from './load.ts'
 
 /** Bytes of a slab. */
 const slabBytes = 65_536
@@ -79,21 +76,4 @@ let plaintexts: Plaintexts | undefined
 export function plaintextsOf(native: NativeBinding): Plaintexts {
   plaintexts ??= new Plaintexts(native)
   return plaintexts
-}
-
-/**
- * Overwrites decrypted bytes with zeroes, in place. Any `Uint8Array` can be given; null and undefined do nothing.
- *
- * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything else
- * @example
- * ```ts
- * const secret = session.decrypt(record)
- * use(secret)
- * clearPlaintext(secret)
- * ```
- */
-export function clearPlaintext(bytes: Uint8Array | null | undefined): void {
-  if (bytes === null || bytes === undefined) return
-  if (!isUint8Array(bytes)) throw argumentError('bytes', 'a Uint8Array', bytes)
-  plaintextsOf(loadNative()).clear(bytes)
 }
