@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { build } from 'esbuild'
 import { hostNode, root, run } from './command.ts'
 import { commandStep, failure, type Step, type StepResult, success } from './steps.ts'
 
@@ -37,16 +38,53 @@ async function buildLibrary(): Promise<StepResult> {
   const compiler = join(root, 'node_modules', '.bin', 'tsc')
   const result = await run(compiler, ['--project', join(library, 'tsconfig.json'), '--pretty', 'false'])
   if (result.code !== 0) return failure(result.output)
+  await bundleLibrary(dist)
   mkdirSync(output, { recursive: true })
   writeFileSync(stamp, sources)
   return success(result.output)
 }
 
+/**
+ * One file for each entry of the package and what they share, in place of some sixty: each file of ES modules costs a third
+ * of a millisecond at start. Declarations stay as tsc wrote them.
+ */
+async function bundleLibrary(dist: string): Promise<void> {
+  const { exports } = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | { readonly default: string }>
+  }
+  const entries = Object.values(exports).flatMap((entry) =>
+    typeof entry === 'string' ? [] : [entry.default],
+  )
+  await build({
+    entryPoints: [...entries, './dist/engine/bridge-worker.js'].map((file) =>
+      join(library, file.replace('./dist/', 'src/').replace(/\.js$/, '.ts')),
+    ),
+    outbase: join(library, 'src'),
+    outdir: dist,
+    // One folder deep, like the sources that look for the addon and the bridge beside themselves.
+    chunkNames: 'shared/[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    packages: 'external',
+    sourcemap: 'linked',
+    logLevel: 'error',
+  })
+}
+
 function fingerprint(): string {
   const hash = createHash('sha256')
-  const files = globSync(['packages/asherah/src/**/*.ts', '{tsconfig.base,packages/asherah/tsconfig}.json'], {
-    cwd: root,
-  })
+  const files = globSync(
+    [
+      'packages/asherah/src/**/*.ts',
+      '{tsconfig.base,packages/asherah/tsconfig,packages/asherah/package}.json',
+    ],
+    {
+      cwd: root,
+    },
+  )
   for (const file of ['package-lock.json', ...files.toSorted()]) {
     const content = readFileSync(join(root, file))
     hash.update(`${file}\0${content.length}\0`).update(content)

@@ -20,15 +20,20 @@ const PHASE: u64 = 3;
 
 /// Answers the new generation to the one caller that has to start the bridge's thread, 0 to all others.
 #[napi]
-pub fn bridge_claim() -> f64 {
+pub fn bridge_claim(env: Env) -> napi::Result<f64> {
     let state = STATE.load(Ordering::Acquire);
     if state & PHASE != NONE {
-        return 0.0;
+        return Ok(0.0);
     }
     let generation = (state >> 2) + 1;
     let claimed =
         STATE.compare_exchange(state, generation << 2 | STARTING, Ordering::AcqRel, Ordering::Acquire);
-    if claimed.is_ok() { generation as f64 } else { 0.0 }
+    if claimed.is_err() {
+        return Ok(0.0);
+    }
+    // A thread that is ended before its bridge listens would leave all others waiting for that bridge.
+    env.add_env_cleanup_hook(generation, release_unstarted)?;
+    Ok(generation as f64)
 }
 
 /// Called by the bridge's thread when it listens. Its end, however it comes, releases the generation.
@@ -56,6 +61,15 @@ pub fn bridge_generation() -> f64 {
 #[napi]
 pub fn bridge_release(generation: f64) {
     release(generation as u64);
+}
+
+fn release_unstarted(generation: u64) {
+    let _ = STATE.compare_exchange(
+        generation << 2 | STARTING,
+        generation << 2 | NONE,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    );
 }
 
 fn release(generation: u64) {

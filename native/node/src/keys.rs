@@ -4,7 +4,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use asherah_core::Fault;
 use asherah_core::memory::{self, Key, MemoryOptions, WRAPPED};
-use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;
 use zeroize::optimization_barrier;
 
@@ -118,15 +117,16 @@ pub fn key_export(key: f64, out: Bytes) -> f64 {
     })
 }
 
-/// The 60 bytes of a key sealed under another.
+/// Writes the 60 bytes of a key sealed under another into `out`: 0.
 #[napi]
-pub fn key_wrap(key: f64, under: f64) -> Either<Uint8Array, f64> {
-    let mut wrapped = [0; WRAPPED];
-    let result = guarded(|| {
-        wrapped = find(under)?.wrap(&*find(key)?)?;
+pub fn key_wrap(key: f64, under: f64, out: Bytes) -> f64 {
+    guarded(|| {
+        if out.len() != WRAPPED {
+            return Err(Fault::KeyLength);
+        }
+        out.write(&find(under)?.wrap(&*find(key)?)?);
         Ok(0.0)
-    });
-    if result < 0.0 { Either::B(result) } else { Either::A(Uint8Array::new(wrapped.to_vec())) }
+    })
 }
 
 /// Opens what `keyWrap` made: the handle of the key in it.

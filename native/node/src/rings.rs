@@ -132,6 +132,10 @@ pub struct Found {
     pub expires_at_ms: f64,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// When it is to be checked again, monotonic milliseconds.
+    pub check_after_ms: f64,
+    /// From when on a call waits for that check, monotonic milliseconds.
+    pub overdue_after_ms: f64,
     /// `fresh`, `due` or `overdue`.
     pub state: &'static str,
 }
@@ -153,6 +157,8 @@ pub fn ring_get(ring: f64, key_id: String, created: f64) -> Either3<Found, Undef
             created: entry.created as f64,
             expires_at_ms: entry.expires_at_ms as f64,
             revoked: entry.revoked,
+            check_after_ms: entry.fresh.check_after_ms as f64,
+            overdue_after_ms: entry.fresh.overdue_after_ms as f64,
             state,
         });
         Ok(0.0)

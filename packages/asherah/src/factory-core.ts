@@ -1,5 +1,6 @@
 import type { Clock, Moment } from './clock.ts'
-import { type Config, type ResolvedConfig, serialisable } from './config/config.ts'
+import { type Config, isRegionSuffix, type ResolvedConfig, serialisable } from './config/config.ts'
+import type { Secrets } from './config/secrets.ts'
 import { Bridge } from './engine/bridge.ts'
 import { Engine } from './engine/engine.ts'
 import type { InLineHost } from './engine/in-line-host.ts'
@@ -42,17 +43,19 @@ export class FactoryCore implements SessionHost {
   #inFlight = 0
   #lane: Promise<void> = Promise.resolve()
   #drained: (() => void) | undefined
+  /** A clock was injected, or the factory is closed. A field of its own: asked at each call. */
+  #slower: boolean
   #closing: Promise<void> | undefined
 
   constructor({ config: given, secrets }: ResolvedConfig) {
     const config = withEffectiveSuffix(given)
-    const native = loadNative()
-    this.native = native
     this.config = config
     this.#log = new Log('asherah', config.verbose)
-    prepareMemory(native, config.memory, this.#log)
+    const native = preparedNative(config, secrets, this.#log)
+    this.native = native
     for (const notice of config.notices) this.#log.warn(notice)
     this.ids = new KeyIds(config)
+    this.#slower = config.clock !== undefined
     this.#clock = config.clock ?? { now: Date.now, monotonic: () => native.monotonicMs() }
     this.records = new Records(native, config.plaintext, (failures) =>
       this.#log.error(
@@ -72,6 +75,7 @@ export class FactoryCore implements SessionHost {
       masterKey: this.#masterKey,
       config,
       clock: this.#clock,
+      secrets: secrets.forBackends(),
     }
     this.#engine = new Engine({
       ...shared,
@@ -90,16 +94,18 @@ export class FactoryCore implements SessionHost {
               intermediateKeys: this.intermediateKeys.handle,
               systemKeys: this.#systemKeys.handle,
               masterKey: this.#masterKey,
+              secrets: secrets.forBackends(),
             },
             this.#clock,
             config.callTimeoutMs,
             this.#log,
           )
     this.synchronous = new SynchronousPort({
-      inLine: this.inLine,
+      inLine: this.inLine.background,
       bridge: this.#bridge,
       unreachable: unreachableBackend(config),
       opened: () => this.#engine.opened,
+      answersLater: answersLater(config),
       log: this.#log,
     })
     this.#sessions = new FinalizationRegistry((handle) => void native.sessionClose(handle))
@@ -111,7 +117,7 @@ export class FactoryCore implements SessionHost {
   }
 
   get observed(): boolean {
-    return metrics.active || this.config.clock !== undefined || this.#closing !== undefined
+    return metrics.active || this.#slower
   }
 
   /** When the metastore last confirmed a key, in this thread or over the bridge. */
@@ -170,6 +176,7 @@ export class FactoryCore implements SessionHost {
    * finished: on return when there are none and the backends close at once.
    */
   close(): Promise<void> {
+    this.#slower = true
     this.#closing ??= this.#inFlight === 0 ? this.#finish() : this.#finishWhenDrained()
     return this.#closing
   }
@@ -199,11 +206,14 @@ export class FactoryCore implements SessionHost {
   /** Backends that open at once do so now: a wrong path or a missing driver is told by the constructor. */
   #openEarly(): void {
     const { metastore, kms } = this.config
-    if (metastore.kind === 'module' || kms.kind === 'module') return
+    if (answersLater(this.config) || metastore.kind === 'module' || kms.kind === 'module') return
     try {
       const opening = drive(this.#engine.open())
       // The first call that needs it opens it again and tells its failure.
-      if (isPromiseLike(opening)) opening.then(undefined, (error: unknown) => this.tellLateFailure(error))
+      if (isPromiseLike(opening))
+        opening.then(undefined, (error: unknown) =>
+          this.#log.warnOnceAMinute('opening the metastore or KMS failed', error),
+        )
     } catch (error) {
       this.close().catch((late: unknown) => this.tellLateFailure(late))
       throw error instanceof AsherahError
@@ -215,9 +225,33 @@ export class FactoryCore implements SessionHost {
   }
 }
 
+/** Whether a backend of ours is reached over a network. What a user's own does shows at the first call. */
+function answersLater({ metastore, kms }: Config): boolean {
+  const network = ['rdbms', 'dynamodb', 'aws', 'vault', 'secrets-manager']
+  return network.includes(metastore.kind) || network.includes(kms.kind)
+}
+
+/** The data plane with its memory made; the master key does not stay behind in JavaScript's when that fails. */
+function preparedNative(config: Config, secrets: Secrets, log: Log): NativeBinding {
+  try {
+    const native = loadNative()
+    prepareMemory(native, config.memory, log)
+    return native
+  } catch (error) {
+    secrets.wipe()
+    throw error
+  }
+}
+
 /** A metastore object of the user's may bring its own region suffix (contract section 1.3). */
 function withEffectiveSuffix(config: Config): Config {
   const suffix = config.metastore.kind === 'object' ? (config.metastore.metastore.regionSuffix ?? '') : ''
+  if (suffix !== '' && !isRegionSuffix(suffix)) {
+    throw new AsherahError(
+      'ERR_CONFIG_INVALID',
+      "The metastore's regionSuffix must not have _, white space or control characters.",
+    )
+  }
   return suffix === '' ? config : { ...config, regionSuffix: suffix }
 }
 

@@ -18,10 +18,10 @@ interface Configured {
 
 let configured: Configured | undefined
 /** A second set-up is refused from the moment the first one starts. */
-let settingUp = false
+let settingUp: Configured | undefined
 
 function begin(config: AsherahConfig | CanonicalConfig): Configured {
-  if (configured !== undefined || settingUp) {
+  if (configured !== undefined || settingUp !== undefined) {
     throw new AsherahError('ERR_ALREADY_CONFIGURED', 'asherah already configured; call shutdown() first')
   }
   const factory = new SessionFactory(config)
@@ -48,15 +48,17 @@ export function setup(config: AsherahConfig | CanonicalConfig): void {
 /** {@link setup} that also opens the metastore and KMS, and rejects when they cannot be. */
 export async function setupAsync(config: AsherahConfig | CanonicalConfig): Promise<void> {
   const starting = begin(config)
-  settingUp = true
+  settingUp = starting
   try {
     await starting.factory.opened()
+    if (settingUp !== starting)
+      throw new AsherahError('ERR_CLOSED', 'shutdown() was called during setupAsync().')
     configured = starting
   } catch (error) {
     await starting.factory.closeAsync()
     throw error
   } finally {
-    settingUp = false
+    if (settingUp === starting) settingUp = undefined
   }
 }
 
@@ -71,8 +73,9 @@ export async function shutdownAsync(): Promise<void> {
 }
 
 function takeDown(): Configured | undefined {
-  const ended = configured
+  const ended = configured ?? settingUp
   configured = undefined
+  settingUp = undefined
   ended?.sessions?.close()
   return ended
 }

@@ -7,6 +7,9 @@ import { FactoryCore } from './factory-core.ts'
 import { unstorableReason } from './metastore/key-id-limits.ts'
 import { AsherahSession } from './session.ts'
 
+/** Partitions that are warmed at once: four gatherings of look-ups. */
+const mostAtOnce = 2000
+
 /** What a factory tells about itself. All counts are since it was made. */
 export interface FactoryStats {
   /** Intermediate keys in memory, and the most there may be. */
@@ -77,15 +80,28 @@ export class SessionFactory {
    */
   async warm(partitionIds: Iterable<string>): Promise<void> {
     this.#refuseWhenClosed()
+    // A string is an iterable too: of its letters.
+    if (typeof partitionIds === 'string' || typeof partitionIds?.[Symbol.iterator] !== 'function') {
+      throw argumentError('partitionIds', 'an iterable of strings', partitionIds)
+    }
     const wanted = [...partitionIds]
     for (const partitionId of wanted) this.#requirePartition(partitionId)
     const core = this.#core
     await core.accepted(async () => {
-      const answers = await Promise.allSettled(
-        wanted.map(async (partitionId) => core.inLine.ask({ kind: 'latest', partitionId })),
-      )
-      const failed = answers.find((answer) => answer.status === 'rejected')
-      if (failed !== undefined) throw failed.reason
+      const failures: unknown[] = []
+      const waiting = wanted.values()
+      // Each question has its own time limit, so that no more are asked at once than a backend can be expected to answer.
+      const askInTurn = async (): Promise<void> => {
+        for (const partitionId of waiting) {
+          try {
+            await core.inLine.ask({ kind: 'latest', partitionId })
+          } catch (error) {
+            failures.push(error)
+          }
+        }
+      }
+      await Promise.all(Array.from({ length: Math.min(mostAtOnce, wanted.length) }, askInTurn))
+      if (failures.length > 0) throw failures[0]
     })
   }
 

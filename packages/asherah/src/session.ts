@@ -1,5 +1,6 @@
 import { eventLoopTurn, turnIsDue } from './engine/event-loop-turn.ts'
 import type { KeyQuestion } from './engine/key-port.ts'
+import { isTimeout } from './engine/time-limit.ts'
 import { AsherahError } from './errors.ts'
 import { isPromiseLike, type MaybePromise } from './maybe-promise.ts'
 import { miss, overdue, type SessionHandle, tolerateOverdue } from './native/binding.ts'
@@ -151,10 +152,10 @@ export class AsherahSession {
     let answer: Result | number = first
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       if (answer !== miss && answer !== overdue) throw faultError(answer)
-      const way = this.#host.synchronous.askNow(this.#question(operation), answer === overdue)
+      this.#host.synchronous.askNow(this.#question(operation), answer === overdue)
       this.#host.setClock()
-      const mode = way === 'serve-on' ? tolerateOverdue : 0
-      answer = operation.attempt(this.#host.records, this.#handle, input, mode)
+      // Checked for this very call, or left to the background: used even if it is overdue again by now.
+      answer = operation.attempt(this.#host.records, this.#handle, input, tolerateOverdue)
       if (typeof answer !== 'number') return answer
     }
     throw ringTooSmall()
@@ -201,6 +202,7 @@ export class AsherahSession {
       return await this.#accepted(async () => {
         let answer = await this.#askAndAttempt(operation, owned, first)
         for (let attempt = 1; attempt < mostAttempts && typeof answer === 'number'; attempt++) {
+          if (answer !== miss && answer !== overdue) throw faultError(answer)
           // More calls at once than the ring has places push each other's keys out, so they go on one by one.
           answer = await this.#host.inTurn(async () => {
             const again = this.#attempt(operation, owned, 0)
@@ -224,9 +226,15 @@ export class AsherahSession {
     if (unanswered !== miss && unanswered !== overdue) throw faultError(unanswered)
     const asked = this.#host.inLine.ask(this.#question(operation))
     // Each turn that is waited for needlessly is one in which the key may leave the ring again.
-    if (isPromiseLike(asked)) await asked
+    try {
+      if (isPromiseLike(asked)) await asked
+    } catch (error) {
+      // A check that is never answered is an outage like any other: the key serves on while it may.
+      if (unanswered !== overdue || !isTimeout(error)) throw error
+    }
     this.#host.setClock()
-    return this.#attempt(operation, owned, 0)
+    // Checked for this very call: used even if that took so long that it is overdue again.
+    return this.#attempt(operation, owned, tolerateOverdue)
   }
 
   #attempt<Input, Result>(

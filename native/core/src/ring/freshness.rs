@@ -40,6 +40,11 @@ impl Check {
         Check { fresh, back_off_until_ms: 0, claimed_until_ms: AtomicU64::new(0) }
     }
 
+    /// When the next check is due, and overdue.
+    pub(super) fn fresh(&self) -> Freshness {
+        self.fresh
+    }
+
     /// A check has failed: until `until_ms` nobody is asked to make another.
     pub(super) fn back_off(&mut self, until_ms: u64) {
         self.back_off_until_ms = until_ms;

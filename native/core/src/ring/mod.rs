@@ -72,6 +72,8 @@ pub struct Entry {
     pub revoked: bool,
     /// Whether it may be used without a check.
     pub state: State,
+    /// When it is to be checked again.
+    pub fresh: Freshness,
 }
 
 /// The keys of one session factory: (id, created) to key, id to latest key, with expiry, revocation and freshness.
@@ -141,6 +143,7 @@ impl Ring {
             created: generation.created,
             expires_at_ms: generation.expires_at_ms,
             revoked: generation.revoked,
+            fresh: check.fresh(),
             state: match check.judge(now.mono_ms, false) {
                 Verdict::Fresh | Verdict::Stale { due: false } => State::Fresh,
                 Verdict::Stale { due: true } => State::Due,

@@ -153,6 +153,12 @@ export interface AsherahConfig {
   readonly vaultApproleRoleId?: string | Absent
   /** The secret id, where the role demands one. For kms `vault` by `approle`. */
   readonly vaultApproleSecretId?: string | Absent
+  /** Namespace of Vault Enterprise or HCP. */
+  readonly vaultNamespace?: string | Absent
+  /** PEM file of the authorities that may certify Vault, in place of those of the system. */
+  readonly vaultCaCert?: string | Absent
+  /** The name that the certificate of Vault must be for, where it is not the one in the address. */
+  readonly vaultTlsServerName?: string | Absent
   /** PEM file of the client certificate; required. For kms `vault` by `cert`. */
   readonly vaultClientCert?: string | Absent
   /** PEM file of the client certificate's key; required. For kms `vault` by `cert`. */
@@ -174,6 +180,10 @@ export interface AsherahConfig {
    * included. In milliseconds; default 30000.
    */
   readonly callTimeout?: number | Absent
+  /** Longest time that opening one connection may take. In milliseconds; default 5000. */
+  readonly connectTimeout?: number | Absent
+  /** Longest time that one query, or one call of a KMS, may take. In milliseconds; default 10000. */
+  readonly queryTimeout?: number | Absent
   /** An object with `now()` and `monotonic()`, both in milliseconds, to test rotation without sleeping. */
   readonly clock?: Clock | Absent
   /** Most keys held, sealed, in memory; about one for each partition in use. In keys; default 100000. */

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { AsherahError, argumentError } from '../errors.ts'
 import { type Environment, settingsFromEnvironment } from './environment.ts'
 import { type KmsConfig, resolveKms, type StaticKeyEnvironment } from './kms-settings.ts'
-import { type MetastoreConfig, resolveMetastore } from './metastore-settings.ts'
+import { type MetastoreConfig, type RegionEnvironment, resolveMetastore } from './metastore-settings.ts'
 import { Findings } from './problems.ts'
 import { Secrets } from './secrets.ts'
 import type { Settings } from './settings.ts'
@@ -36,6 +36,8 @@ export interface Config {
   readonly plaintext: { readonly isolated: boolean; readonly canaries: boolean }
   /** Longest time that one call waits for metastore and KMS together, through the bridge or not. */
   readonly callTimeoutMs: number
+  /** Of one connection and of one query, for backends reached over a network. */
+  readonly limits: { readonly connectTimeoutMs: number; readonly queryTimeoutMs: number }
   readonly verbose: boolean
   readonly clock?: Clock
   /** What the user should be warned of, once a set-up. */
@@ -48,6 +50,9 @@ export type SerialisableConfig = Omit<Config, 'clock' | 'metastore' | 'kms'> & {
   readonly kms: Exclude<KmsConfig, { kind: 'object' }>
 }
 
+/** All that counts of the environment beside an explicit configuration. */
+export type AmbientEnvironment = StaticKeyEnvironment & RegionEnvironment
+
 export interface ResolvedConfig {
   readonly config: Config
   /** Beside the configuration rather than in it, so that whoever holds the one need not keep the other. */
@@ -55,7 +60,18 @@ export interface ResolvedConfig {
 }
 
 /** Names of the backends of ours that this version has. A backend is added here when it is there. */
-export const builtIn: readonly string[] = ['memory', 'sqlite', 'static', 'object', 'module']
+export const builtIn: readonly string[] = [
+  'memory',
+  'sqlite',
+  'rdbms',
+  'dynamodb',
+  'static',
+  'aws',
+  'vault',
+  'secrets-manager',
+  'object',
+  'module',
+]
 
 /**
  * Reads a configuration object in any spelling. The environment counts for `STATIC_MASTER_KEY_HEX` alone, and only where
@@ -75,7 +91,7 @@ export const builtIn: readonly string[] = ['memory', 'sqlite', 'static', 'object
  */
 export function resolveConfig(
   input: unknown,
-  environment: StaticKeyEnvironment,
+  environment: AmbientEnvironment,
   backends: readonly string[] = builtIn,
 ): ResolvedConfig {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
@@ -95,7 +111,9 @@ export function resolveEnvironment(
   environment: Environment,
   backends: readonly string[] = builtIn,
 ): ResolvedConfig {
-  return resolve(settingsFromEnvironment(environment, new Findings()), {}, backends)
+  const { AWS_REGION, AWS_DEFAULT_REGION } = environment
+  const ambient = { AWS_REGION, AWS_DEFAULT_REGION }
+  return resolve(settingsFromEnvironment(environment, new Findings()), ambient, backends)
 }
 
 /**
@@ -112,7 +130,7 @@ export function serialisable(config: Config): SerialisableConfig | undefined {
 
 function resolve(
   settings: Settings,
-  ambient: StaticKeyEnvironment,
+  ambient: AmbientEnvironment,
   backends: readonly string[],
 ): ResolvedConfig {
   const { findings } = settings
@@ -121,7 +139,7 @@ function resolve(
   const regionSuffix = resolveRegionSuffix(settings)
   const recoveryRegionSuffixes = resolveRecoverySuffixes(settings)
   const policy = resolvePolicy(settings)
-  const metastore = resolveMetastore(settings)
+  const metastore = resolveMetastore(settings, ambient)
   const kms = resolveKms(settings, metastore && metastore.config.kind === 'memory', ambient)
   const secrets = new Secrets({ ...kms, connection: metastore?.connection })
   try {
@@ -135,7 +153,8 @@ function resolve(
       throw new TypeError('A part of the configuration is missing without a problem')
     }
     refuseWhatIsNotBuiltIn(metastore.config, kms.config, backends)
-    const identity = { serviceName, productId, regionSuffix, recoveryRegionSuffixes }
+    const suffix = dynamoDbSuffix(metastore.config) ?? regionSuffix
+    const identity = { serviceName, productId, regionSuffix: suffix, recoveryRegionSuffixes }
     const chosen = { metastore: metastore.config, kms: kms.config }
     return Object.freeze({ config: assemble(settings, identity, chosen, policy), secrets })
   } catch (error) {
@@ -170,6 +189,10 @@ function assemble(
       canaries: settings.flag('enableCanaries'),
     },
     callTimeoutMs: settings.integer('callTimeout'),
+    limits: {
+      connectTimeoutMs: settings.integer('connectTimeout'),
+      queryTimeoutMs: settings.integer('queryTimeout'),
+    },
     verbose: settings.flag('verbose'),
     ...(clock !== undefined && { clock }),
     notices: [...settings.findings.notices],
@@ -177,8 +200,19 @@ function assemble(
   return frozen(config, [settings.value('metastore'), settings.value('kms'), clock])
 }
 
+/** DynamoDB's own suffix wins over the factory's (contract section 1.3). */
+function dynamoDbSuffix(metastore: MetastoreConfig): string | undefined {
+  if (metastore.kind !== 'dynamodb' || !metastore.regionSuffix) return undefined
+  return metastore.signingRegion ?? metastore.region
+}
+
 // With `_` neither an id nor the partition gate could tell where the suffix starts.
 const suffixShape = /^[^\s_\p{C}]+$/u
+
+/** Whether ids can be told apart with it. */
+export function isRegionSuffix(suffix: string): boolean {
+  return suffixShape.test(suffix)
+}
 
 function resolveRegionSuffix(settings: Settings): string {
   const suffix = settings.value('regionSuffix')

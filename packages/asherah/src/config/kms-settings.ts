@@ -45,6 +45,9 @@ export type KmsConfig =
       readonly addr: string
       readonly transitKey: string
       readonly transitMount: string
+      readonly namespace?: string
+      readonly caPath?: string
+      readonly serverName?: string
       readonly auth: VaultAuth
     }
   | { readonly kind: 'object'; readonly kms: KeyManagementService }
@@ -208,6 +211,9 @@ function resolveSecretsManager(settings: Settings): ResolvedKms | undefined {
   const secretId = settings.requiredText('secretsManagerSecretId', ' for Secrets Manager')
   const profile = settings.text('awsProfileName')
   if (secretId === undefined) return undefined
+  settings.findings.notice(
+    'Secrets Manager hands the master key out to this process; AWS KMS keeps it. Prefer AWS KMS where it can be had.',
+  )
   return { config: { kind: 'secrets-manager', secretId, ...(profile !== undefined && { profile }) } }
 }
 
@@ -220,7 +226,15 @@ function resolveVault(settings: Settings): ResolvedKms | undefined {
     return undefined
   }
   const { auth, ...secrets } = signIn
-  return { config: { kind: 'vault', addr, transitKey, transitMount, auth }, ...secrets }
+  const namespace = settings.text('vaultNamespace')
+  const caPath = settings.text('vaultCaCert')
+  const serverName = settings.text('vaultTlsServerName')
+  const optional = {
+    ...(namespace !== undefined && { namespace }),
+    ...(caPath !== undefined && { caPath }),
+    ...(serverName !== undefined && { serverName }),
+  }
+  return { config: { kind: 'vault', addr, transitKey, transitMount, ...optional, auth }, ...secrets }
 }
 
 function resolveVaultAuth(

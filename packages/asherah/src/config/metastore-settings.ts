@@ -48,8 +48,17 @@ export interface ResolvedMetastore {
   readonly connection?: DatabaseConnection
 }
 
+/** The variables that name the region of every AWS client of a process. */
+export interface RegionEnvironment {
+  readonly AWS_REGION?: string | undefined
+  readonly AWS_DEFAULT_REGION?: string | undefined
+}
+
 /** The metastore that the settings ask for; undefined when a problem was noted. */
-export function resolveMetastore(settings: Settings): ResolvedMetastore | undefined {
+export function resolveMetastore(
+  settings: Settings,
+  ambient: RegionEnvironment,
+): ResolvedMetastore | undefined {
   if (!settings.isGiven('metastore')) {
     settings.problem('metastore', 'is required: memory, sqlite, an object of your own or a file: URL')
   }
@@ -70,7 +79,7 @@ export function resolveMetastore(settings: Settings): ResolvedMetastore | undefi
     case 'rdbms':
       return resolveDatabase(settings)
     case 'dynamodb':
-      return resolveDynamoDb(settings)
+      return resolveDynamoDb(settings, ambient)
     default:
       return { config: { kind: 'memory' } }
   }
@@ -154,12 +163,21 @@ function withTlsMode(
   return { ...connection, tls, tlsGiven: true }
 }
 
-function resolveDynamoDb(settings: Settings): ResolvedMetastore | undefined {
+function resolveDynamoDb(settings: Settings, ambient: RegionEnvironment): ResolvedMetastore | undefined {
   const tableName = settings.requiredText('dynamoDbTableName')
   const endpoint = httpUrl(settings, 'dynamoDbEndpoint', settings.text('dynamoDbEndpoint'))
-  const region = regionName(settings, 'dynamoDbRegion')
+  const regionSuffix = settings.flag('enableRegionSuffix')
+  // Ids are made from it at once, while the SDK would look for its region only later.
+  const ambientRegion = regionSuffix ? (ambient.AWS_REGION ?? ambient.AWS_DEFAULT_REGION) : undefined
+  const region = regionName(settings, 'dynamoDbRegion') ?? ambientRegion
   const signingRegion = regionName(settings, 'dynamoDbSigningRegion')
   const profile = settings.text('awsProfileName')
+  if (regionSuffix && region === undefined && signingRegion === undefined) {
+    settings.problem(
+      'dynamoDbRegion',
+      `is required with ${settings.nameOf('enableRegionSuffix')}, here or as AWS_REGION`,
+    )
+  }
   if (tableName === undefined) return undefined
   return {
     config: {
@@ -169,7 +187,7 @@ function resolveDynamoDb(settings: Settings): ResolvedMetastore | undefined {
       ...(region !== undefined && { region }),
       ...(signingRegion !== undefined && { signingRegion }),
       ...(profile !== undefined && { profile }),
-      regionSuffix: settings.flag('enableRegionSuffix'),
+      regionSuffix,
     },
   }
 }

@@ -1,5 +1,12 @@
 import type { DatabaseConnection } from './database-connection.ts'
 
+/** What another thread needs to open the same backends: plain data, for a message that nobody else gets. */
+export interface BackendSecrets {
+  readonly connection?: DatabaseConnection | undefined
+  readonly vaultToken?: string | undefined
+  readonly vaultApproleSecretId?: string | undefined
+}
+
 /** What is secret in a configuration. Nothing of it shows when the object is logged or made into JSON. */
 export class Secrets {
   readonly #staticMasterKey: Uint8Array | undefined
@@ -37,6 +44,15 @@ export class Secrets {
   /** Where `kms` is `vault` by `approle` and one was given. */
   get vaultApproleSecretId(): string | undefined {
     return this.#vaultApproleSecretId
+  }
+
+  /** All but the master key, for the bridge's thread. */
+  forBackends(): BackendSecrets {
+    return {
+      connection: this.#connection,
+      vaultToken: this.#vaultToken,
+      vaultApproleSecretId: this.#vaultApproleSecretId,
+    }
   }
 
   /** Overwrites the master key. The rest is text, which JavaScript cannot overwrite. */

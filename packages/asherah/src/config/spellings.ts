@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
+import { isDeepStrictEqual } from '../builtins.ts'
 import { editDistance, nearest } from './nearest.ts'
 import { displayed, type Findings } from './problems.ts'
 import { type KeyName, keyNames, schema } from './schema.ts'

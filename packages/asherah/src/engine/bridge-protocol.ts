@@ -1,5 +1,6 @@
 import type { Moment } from '../clock.ts'
 import type { SerialisableConfig } from '../config/config.ts'
+import type { BackendSecrets } from '../config/secrets.ts'
 import type { KeyHandle, RingHandle } from '../native/binding.ts'
 import type { LogEvent } from '../observability/log.ts'
 import type { KeyQuestion } from './key-port.ts'
@@ -11,6 +12,7 @@ export interface BridgeEngine {
   readonly systemKeys: RingHandle
   /** The static master key, which stays the asker's. */
   readonly masterKey: KeyHandle | undefined
+  readonly secrets: BackendSecrets
 }
 
 export type BridgeMessage =

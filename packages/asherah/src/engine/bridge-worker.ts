@@ -7,11 +7,21 @@ import { installLogHook, Log, type LogEvent } from '../observability/log.ts'
 import { channelName } from './bridge.ts'
 import { AnswerBuffer, type BridgeAnswer, type BridgeEngine, type BridgeMessage } from './bridge-protocol.ts'
 import { Engine } from './engine.ts'
+import { type SharedMetastore, SharedMetastores } from './shared-metastores.ts'
 import { drive } from './work.ts'
 
 const native = loadNative()
 const log = new Log('asherah::bridge', false)
-const engines = new Map<RingHandle, { readonly engine: Engine; at: Moment }>()
+const metastores = new SharedMetastores()
+
+interface KnownEngine {
+  readonly engine: Engine
+  readonly metastore: SharedMetastore
+  at: Moment
+  since: number
+}
+
+const engines = new Map<RingHandle, KnownEngine>()
 
 // The events of calls that overlap go to whichever is answered first: each is told once.
 let events: LogEvent[] = []
@@ -21,15 +31,17 @@ function engineOf(parts: BridgeEngine, at: Moment): Engine {
   const known = engines.get(parts.intermediateKeys)
   if (known !== undefined) {
     known.at = at
+    known.since = performance.now()
     return known.engine
   }
-  const entry: { at: Moment; readonly engine: Engine } = {
-    at,
-    engine: Engine.overRings(native, parts, {
-      now: () => entry.at.wallMs,
-      monotonic: () => entry.at.monotonicMs,
-    }),
+  const clock = {
+    now: () => entry.at.wallMs,
+    // Goes on, so that a check that takes long to fail still opens its back-off from then.
+    monotonic: () => entry.at.monotonicMs + (performance.now() - entry.since),
   }
+  const metastore = metastores.take(parts.config, parts.secrets)
+  const engine = Engine.overRings(native, parts, clock, metastore.metastore)
+  const entry: KnownEngine = { engine, metastore, at, since: performance.now() }
   engines.set(parts.intermediateKeys, entry)
   return entry.engine
 }
@@ -38,7 +50,9 @@ async function answer(message: BridgeMessage): Promise<void> {
   if (message.kind === 'forget') {
     const known = engines.get(message.intermediateKeys)
     engines.delete(message.intermediateKeys)
-    if (known !== undefined) await drive(known.engine.close())
+    if (known === undefined) return
+    await drive(known.engine.close())
+    await drive(known.metastore.giveBack())
     return
   }
   let error: BridgeAnswer['error']
@@ -66,9 +80,12 @@ function crossing(thrown: unknown): NonNullable<BridgeAnswer['error']> {
   return { code, message, ...(cause === undefined ? {} : { cause: told(cause) }) }
 }
 
+/** Characters of a cause's message that cross: all of it together must fit into the answer. */
+const longestCause = 8_192
+
 function told(thrown: unknown): { name: string; message: string } {
   return thrown instanceof Error
-    ? { name: thrown.name, message: thrown.message }
+    ? { name: thrown.name, message: thrown.message.slice(0, longestCause) }
     : { name: typeof thrown, message: '' }
 }
 

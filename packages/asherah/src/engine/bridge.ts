@@ -1,12 +1,12 @@
-import { BroadcastChannel, Worker } from 'node:worker_threads'
+import { fs } from '../builtins.ts'
 import { type Clock, type Moment, readClock } from '../clock.ts'
 import { AsherahError, type AsherahErrorCode } from '../errors.ts'
 import type { NativeBinding } from '../native/binding.ts'
 import type { Log } from '../observability/log.ts'
 import { AnswerBuffer, type BridgeAnswer, type BridgeEngine, type BridgeMessage } from './bridge-protocol.ts'
-import { timeoutError } from './in-line-host.ts'
 import type { KeyQuestion } from './key-port.ts'
 import type { BlockingPort } from './synchronous-port.ts'
+import { timeoutError } from './time-limit.ts'
 
 /** How often a waiting caller looks whether the bridge's thread still lives. */
 const lookMs = 25
@@ -95,7 +95,7 @@ export class Bridge implements BlockingPort {
 
   #post(message: BridgeMessage): void {
     // Opened for each message: an idle channel would collect the questions of other threads.
-    const channel = new BroadcastChannel(channelName(this.#native))
+    const channel = new (threads().BroadcastChannel)(channelName(this.#native))
     channel.postMessage(message)
     channel.close()
   }
@@ -118,10 +118,20 @@ export function channelName(native: NativeBinding): string {
   return `asherah-bridge-${native.processToken()}`
 }
 
+/** Loaded when it is needed: most processes never start a bridge. */
+function threads(): typeof import('node:worker_threads') {
+  return process.getBuiltinModule('node:worker_threads')
+}
+
 function startThread(native: NativeBinding, generation: number): void {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  // The built package keeps code of several entries in a folder beside `engine`.
+  const program = new URL(`../engine/bridge-worker.${extension}`, import.meta.url)
   try {
-    const worker = new Worker(new URL(`./bridge-worker.${extension}`, import.meta.url), {
+    // Its error event could not be heard while this thread blocks.
+    if (!fs.existsSync(program))
+      throw new Error('bridge-worker is not beside the library: do not bundle asherah')
+    const worker = new (threads().Worker)(program, {
       name: 'asherah-bridge',
       workerData: { generation },
       // None of the application's own flags, preloads or test runners.

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
+import type { BackendSecrets } from '../config/secrets.ts'
 import { KeyHierarchy } from '../keys/key-hierarchy.ts'
 import { openKms } from '../kms/open-kms.ts'
 import type { SystemKeyWrapper } from '../kms/system-key-wrapper.ts'
@@ -12,6 +13,7 @@ import type { BridgeEngine } from './bridge-protocol.ts'
 import { InLineHost } from './in-line-host.ts'
 import { KeyRing } from './key-ring.ts'
 import { OpenOnce } from './open-once.ts'
+import { limited } from './time-limit.ts'
 import { settled, type Work } from './work.ts'
 
 export interface EngineParts {
@@ -22,19 +24,31 @@ export interface EngineParts {
   readonly systemKeys: KeyRing
   /** The static KMS's master key; the factory's to release. */
   readonly masterKey: KeyHandle | undefined
+  readonly secrets: BackendSecrets
+  /** One that is opened and closed elsewhere, in place of one of the engine's own. */
+  readonly sharedMetastore?: OpenOnce<Metastore>
+}
+
+/** Ends what a metastore itself opened. */
+export function* closeMetastore(metastore: Metastore): Work<void> {
+  if (metastore.close !== undefined) yield* settled(metastore.close())
 }
 
 /** Everything behind the key port: the backends, opened when first needed, and the hierarchy that works on them. */
 export class Engine {
   readonly inLine: InLineHost
   readonly hierarchy: KeyHierarchy
+  readonly #callTimeoutMs: number
   readonly #metastore: OpenOnce<Metastore>
   readonly #kms: OpenOnce<SystemKeyWrapper>
+  readonly #ownsMetastore: boolean
 
   constructor(parts: EngineParts) {
     const { native, config, clock, intermediateKeys, systemKeys } = parts
-    const metastore = new OpenOnce(() => openMetastore(config.metastore, config.regionSuffix))
-    const kms = new OpenOnce(() => openKms(config.kms, native, parts.masterKey))
+    const metastore = parts.sharedMetastore ?? new OpenOnce(() => openMetastore(config, parts.secrets))
+    const kms = new OpenOnce(() => openKms(config, parts.secrets, native, parts.masterKey))
+    this.#ownsMetastore = parts.sharedMetastore === undefined
+    this.#callTimeoutMs = config.callTimeoutMs
     this.#metastore = metastore
     this.#kms = kms
     this.hierarchy = new KeyHierarchy({
@@ -42,6 +56,7 @@ export class Engine {
       identity: config,
       settings: config.policy,
       clock,
+      callTimeoutMs: config.callTimeoutMs,
       intermediateKeys,
       systemKeys,
       metastore: () => metastore.get(),
@@ -53,7 +68,12 @@ export class Engine {
   }
 
   /** The engine of another thread's factory, over that factory's rings. */
-  static overRings(native: NativeBinding, parts: BridgeEngine, clock: Clock): Engine {
+  static overRings(
+    native: NativeBinding,
+    parts: BridgeEngine,
+    clock: Clock,
+    sharedMetastore: OpenOnce<Metastore>,
+  ): Engine {
     return new Engine({
       native,
       config: parts.config,
@@ -61,6 +81,8 @@ export class Engine {
       intermediateKeys: new KeyRing(native, parts.intermediateKeys),
       systemKeys: new KeyRing(native, parts.systemKeys),
       masterKey: parts.masterKey,
+      secrets: parts.secrets,
+      sharedMetastore,
     })
   }
 
@@ -71,15 +93,16 @@ export class Engine {
 
   /** Opens the backends, to fail early. */
   *open(): Work<void> {
-    yield* this.#metastore.get()
-    yield* this.#kms.get()
+    yield* limited(this.#metastore.get(), this.#callTimeoutMs, true)
+    yield* limited(this.#kms.get(), this.#callTimeoutMs, true)
   }
 
   /** Ends what the backends themselves opened; a client that the user passed in stays open. */
   *close(): Work<void> {
-    const metastore = this.#metastore.opened
-    if (metastore?.close !== undefined) yield* settled(metastore.close())
-    const kms = this.#kms.opened
-    if (kms !== undefined) yield* kms.close()
+    try {
+      if (this.#ownsMetastore) yield* this.#metastore.close(closeMetastore)
+    } finally {
+      yield* this.#kms.close((kms) => kms.close())
+    }
   }
 }

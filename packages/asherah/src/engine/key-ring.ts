@@ -9,6 +9,7 @@ export interface RingKey extends KeyMeta {
   readonly key: KeyHandle
   readonly expiresAtMs: number
   readonly revoked: boolean
+  readonly freshness: Freshness
   /** Checked recently enough, or in a back-off after a failed check. */
   readonly fresh: boolean
 }
@@ -93,8 +94,9 @@ export class KeyRing {
       return undefined
     }
     if (entry === undefined) return undefined
-    const { key, expiresAtMs, revoked, state } = entry
-    return { keyId, created: entry.created, key, expiresAtMs, revoked, fresh: state === 'fresh' }
+    const { key, expiresAtMs, revoked, state, checkAfterMs, overdueAfterMs } = entry
+    const freshness = { checkAfterMs, overdueAfterMs }
+    return { keyId, created: entry.created, key, expiresAtMs, revoked, freshness, fresh: state === 'fresh' }
   }
 
   /** Like {@link get}, without a handle to release. */

@@ -1,3 +1,4 @@
+import { AsherahError } from '../errors.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import { SingleFlight } from './single-flight.ts'
 import { settled, type Work } from './work.ts'
@@ -6,6 +7,8 @@ import { settled, type Work } from './work.ts'
 export class OpenOnce<T> {
   readonly #open: () => MaybePromise<T>
   readonly #flight = new SingleFlight()
+  #opening = false
+  #closed = false
   #value: { readonly opened: T } | undefined
 
   constructor(open: () => MaybePromise<T>) {
@@ -17,13 +20,34 @@ export class OpenOnce<T> {
   }
 
   *get(): Work<T> {
+    if (this.#closed) throw new AsherahError('ERR_CLOSED', 'The factory was closed: make a new one.')
     if (this.#value !== undefined) return this.#value.opened
     return yield* this.#flight.join('open', () => this.#openNow())
   }
 
+  /** Ends what was opened, or is still being opened; nothing is opened any more. */
+  *close(end: (opened: T) => Work<void>): Work<void> {
+    this.#closed = true
+    if (this.#opening) {
+      try {
+        yield* this.#flight.join('open', () => this.#openNow())
+      } catch {
+        // What was not opened need not be ended; whoever waited for it was told.
+      }
+    }
+    const value = this.#value
+    this.#value = undefined
+    if (value !== undefined) yield* end(value.opened)
+  }
+
   *#openNow(): Work<T> {
-    const opened = yield* settled(this.#open())
-    this.#value = { opened }
-    return opened
+    this.#opening = true
+    try {
+      const opened = yield* settled(this.#open())
+      this.#value = { opened }
+      return opened
+    } finally {
+      this.#opening = false
+    }
   }
 }

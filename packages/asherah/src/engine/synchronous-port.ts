@@ -9,10 +9,13 @@ export interface BlockingPort {
 }
 
 export interface SynchronousPortParts {
+  /** Its promises are left to themselves. */
   readonly inLine: KeyPort
   /** Undefined where another thread cannot rebuild the backends; `unreachable` then says which. */
   readonly bridge: BlockingPort | undefined
   readonly unreachable: string | undefined
+  /** Whether a backend is known to answer over a network, so that asking in line would only ask twice. */
+  readonly answersLater: boolean
   /** True once the backends are open: from then on a promise means that they answer later. */
   readonly opened: () => boolean
   readonly log: Log
@@ -24,33 +27,45 @@ export interface SynchronousPortParts {
 export class SynchronousPort {
   readonly #parts: SynchronousPortParts
   /** Learnt at the first promise; asking in line would then only ask twice. */
-  #answersLater = false
+  #answersLater: boolean
+  /** A question was left to wait for the backends' opening. */
+  #metOpening = false
 
   constructor(parts: SynchronousPortParts) {
     this.#parts = parts
+    this.#answersLater = parts.answersLater
   }
 
   /**
-   * `servable`: the key is in the ring, and only its check is overdue. Answers `serve-on` when the caller should use it
-   * unchecked, because the check had to be left to the background.
+   * On return the key may be used. `servable`: it is in the ring already, and only its check is overdue; it is then used
+   * unchecked where the check had to be left to the background, or was not answered.
    */
-  askNow(question: KeyQuestion, servable: boolean): 'answered' | 'serve-on' {
+  askNow(question: KeyQuestion, servable: boolean): void {
     const { inLine, bridge, opened } = this.#parts
     let handedOver = false
-    if (!this.#answersLater || bridge === undefined) {
-      const wasOpen = opened()
+    const wasOpen = opened()
+    // While backends are still being opened, one question waits for that; more would all be asked a second time then.
+    const pointless = this.#answersLater || (this.#metOpening && !wasOpen)
+    if (bridge === undefined || !pointless) {
       const answer = inLine.ask(question)
-      if (!isPromiseLike(answer)) return 'answered'
+      if (!isPromiseLike(answer)) return
       // The run goes on asynchronously: nothing is orphaned, and its key still reaches the ring.
       handedOver = true
       this.inBackground(question, answer)
-      this.#answersLater ||= wasOpen
+      if (wasOpen) this.#answersLater = true
+      else this.#metOpening = true
     }
     if (bridge !== undefined) {
-      bridge.askNow(question)
-      return 'answered'
+      try {
+        bridge.askNow(question)
+        return
+      } catch (error) {
+        // An outage does not take away a key that is in memory.
+        if (servable && isOutage(error)) return
+        throw error
+      }
     }
-    if (servable && handedOver) return 'serve-on'
+    if (servable && handedOver) return
     throw new AsherahError(
       'ERR_WOULD_BLOCK',
       `This synchronous call would have to wait, and ${this.#parts.unreachable ?? 'its backend'} cannot be reached from ` +
@@ -79,4 +94,9 @@ export class SynchronousPort {
       }
     }).unref()
   }
+}
+
+/** Whether the bridge or the backend behind it did not answer: errors that the backend itself tells open a back-off there. */
+function isOutage(error: unknown): boolean {
+  return error instanceof AsherahError && (error.code === 'ERR_TIMEOUT' || error.code === 'ERR_BRIDGE')
 }

@@ -21,6 +21,8 @@ export interface KeyHierarchyParts {
   readonly identity: KeyIdParts
   readonly settings: RotationSettings
   readonly clock: Clock
+  /** Longest wait for one answer of a backend. */
+  readonly callTimeoutMs: number
   /** Where the sessions look; the answer to a question is "now in this ring". */
   readonly intermediateKeys: KeyRing
   readonly systemKeys: KeyRing
@@ -41,11 +43,12 @@ export class KeyHierarchy {
   #lastCheck: Moment | undefined
 
   constructor(parts: KeyHierarchyParts) {
-    const { native, clock, log, metrics } = parts
+    const { native, clock, callTimeoutMs, log, metrics } = parts
     const ids = new KeyIds(parts.identity)
     const shared = {
       native,
       clock,
+      callTimeoutMs,
       log,
       policy: new RotationPolicy(parts.settings),
       rows: new KeyRows(parts.metastore, metrics),

@@ -1,13 +1,14 @@
 import { type Clock, type Moment, readClock } from '../clock.ts'
 import type { KeyRing, RingState } from '../engine/key-ring.ts'
 import { SingleFlight } from '../engine/single-flight.ts'
+import { limited } from '../engine/time-limit.ts'
 import type { Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import type { EnvelopeKeyRecord } from '../metastore/metastore.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
 import type { Log } from '../observability/log.ts'
-import type { KeyParent } from './key-parent.ts'
+import type { KeyParent, ParentBounds } from './key-parent.ts'
 import type { KeyRows } from './key-rows.ts'
 import type { RotationPolicy } from './rotation-policy.ts'
 
@@ -27,6 +28,8 @@ export interface KeyLevelParts {
   readonly policy: RotationPolicy
   readonly clock: Clock
   readonly log: Log
+  /** Longest wait for one answer of a backend. */
+  readonly callTimeoutMs: number
   /** Told of each check of a key that succeeded. */
   readonly onCheck: (at: Moment) => void
 }
@@ -45,7 +48,9 @@ export class KeyLevel {
 
   /** Makes sure that a usable latest key of this id, checked just now, is in the ring. */
   latest(keyId: string): Work<void> {
-    return this.#flights.join(`latest ${keyId}`, () => this.#latest(keyId))
+    return this.#flights.join(`latest ${keyId}`, () =>
+      limited(this.#latest(keyId), this.#parts.callTimeoutMs, false),
+    )
   }
 
   /**
@@ -53,7 +58,9 @@ export class KeyLevel {
    * itself, then `elsewhere`, ids under which another region may have written it.
    */
   existing(keyId: string, created: number, elsewhere: readonly string[]): Work<boolean> {
-    return this.#flights.join(`${created} ${keyId}`, () => this.#existing(keyId, created, elsewhere))
+    return this.#flights.join(`${created} ${keyId}`, () =>
+      limited(this.#existing(keyId, created, elsewhere), this.#parts.callTimeoutMs, false),
+    )
   }
 
   *#latest(keyId: string): Work<void> {
@@ -67,7 +74,7 @@ export class KeyLevel {
         unusable = row
       } catch (error) {
         // Only of looking: a key that was seen to be unusable does not serve on because no other could be made.
-        if (this.#servesOn(keyId, undefined, at, error)) return
+        if (this.#servesOn(keyId, undefined, error)) return
         throw error
       }
       if (yield* this.#create(keyId, at, unusable?.created)) return
@@ -87,7 +94,7 @@ export class KeyLevel {
       row = yield* rows.exact(keyId, created)
       for (const otherId of elsewhere) row ??= yield* rows.exact(otherId, created)
     } catch (error) {
-      if (this.#servesOn(keyId, created, at, error)) return true
+      if (this.#servesOn(keyId, created, error)) return true
       throw error
     }
     if (row === undefined) {
@@ -146,12 +153,7 @@ export class KeyLevel {
       this.#retire(keyId, row, at)
       return false
     }
-    const state: RingState = {
-      expiresAtMs: Math.min(policy.expiresAtMs(row.created), parentState.expiresAtMs),
-      revoked: false,
-      freshness: policy.freshness(at),
-      asLatest: true,
-    }
+    const state = this.#usable(row.created, at, parentState.bounds)
     if (!ring.refresh(keyId, row.created, state)) {
       const key = yield* parent.open(row)
       if (key === undefined) {
@@ -174,14 +176,9 @@ export class KeyLevel {
     const created = policy.createdFor(at.wallMs, unusableLatest)
     const key = checked(native.keyGenerate()) as KeyHandle
     try {
-      const { parentExpiresAtMs, ...sealed } = yield* parent.seal(key)
+      const { bounds, ...sealed } = yield* parent.seal(key)
       if (yield* rows.insert(keyId, { created, ...sealed })) {
-        ring.put(keyId, created, key, {
-          expiresAtMs: Math.min(policy.expiresAtMs(created), parentExpiresAtMs),
-          revoked: false,
-          freshness: policy.freshness(at),
-          asLatest: true,
-        })
+        ring.put(keyId, created, key, this.#usable(created, at, bounds))
         this.#parts.onCheck(at)
         log.info(`a new ${noun} was made`)
         return true
@@ -194,14 +191,27 @@ export class KeyLevel {
     return yield* this.#adoptLatest(keyId, winner, at)
   }
 
+  /** What the ring is told of the latest key, which ends, and is looked at again, no later than its parent. */
+  #usable(created: number, at: Moment, parent: ParentBounds): RingState {
+    const { policy } = this.#parts
+    return {
+      expiresAtMs: Math.min(policy.expiresAtMs(created), parent.expiresAtMs),
+      revoked: false,
+      freshness: policy.freshness(at, parent.freshness),
+      asLatest: true,
+    }
+  }
+
   /** After a failed check: whether the ring's key may serve on, which is then noted. */
-  #servesOn(keyId: string, created: number | undefined, at: Moment, error: unknown): boolean {
-    const { ring, log, noun } = this.#parts
+  #servesOn(keyId: string, created: number | undefined, error: unknown): boolean {
+    const { ring, clock, log, noun } = this.#parts
     const held = ring.peek(keyId, created)
     if (held === undefined) return false
     // The latest key must still be allowed to encrypt; a generation asked for by name decrypts for ever.
-    if (created === undefined && (held.revoked || at.wallMs >= held.expiresAtMs)) return false
-    ring.backOff(keyId, created, at.monotonicMs + backOffMs)
+    // From now, not from when the check began: it may have taken longer than the back-off to fail.
+    const now = readClock(clock)
+    if (created === undefined && (held.revoked || now.wallMs >= held.expiresAtMs)) return false
+    ring.backOff(keyId, created, now.monotonicMs + backOffMs)
     log.warnOnceAMinute(`checking the ${noun} failed; the key in memory serves on`, error)
     return true
   }

@@ -1,19 +1,26 @@
 import type { Work } from '../engine/work.ts'
 import type { EnvelopeKeyRecord, KeyMeta } from '../metastore/metastore.ts'
 import type { KeyHandle } from '../native/binding.ts'
+import type { Freshness } from './rotation-policy.ts'
 
 /** A key as its parent sealed it, ready for a row. */
 export interface SealedKey {
   readonly encryptedKey: Uint8Array
   readonly parentKeyMeta?: KeyMeta
+  readonly bounds: ParentBounds
+}
+
+/** How long a key may be used for encryption, and left unchecked, because of its parent. */
+export interface ParentBounds {
   /** Wall-clock milliseconds until which the parent lets its children encrypt. */
-  readonly parentExpiresAtMs: number
+  readonly expiresAtMs: number
+  /** When the parent itself is to be checked again; undefined when it never is. */
+  readonly freshness: Freshness | undefined
 }
 
 /** Whether a row's parent lets the row's key encrypt. */
 export type ParentState =
-  /** It does, until then (wall-clock milliseconds). */
-  | { readonly kind: 'usable'; readonly expiresAtMs: number }
+  | { readonly kind: 'usable'; readonly bounds: ParentBounds }
   /** It is expired or revoked: its children decrypt, but encrypt no more. */
   | { readonly kind: 'retired' }
   /** Its row is not in the metastore. */

@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import { settled, type Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import { isPromiseLike, type MaybePromise } from '../maybe-promise.ts'
@@ -16,6 +17,7 @@ export class KeyRows {
   readonly #metastore: () => Work<Metastore>
   readonly #metrics: Metrics
   #batch: LatestBatch | undefined
+  #answersLater = false
 
   constructor(metastore: () => Work<Metastore>, metrics: Metrics) {
     this.#metastore = metastore
@@ -30,10 +32,11 @@ export class KeyRows {
   *exact(keyId: string, created: number): Work<EnvelopeKeyRecord | undefined> {
     const row = yield* this.#timed('load', (metastore) => metastore.load(keyId, created))
     if (row === undefined) return undefined
-    if (understood(row).created !== created) {
-      throw malformed(`the row of ${created} says that it was created at ${row.created}`)
+    const copy = understood(row)
+    if (copy.created !== created) {
+      throw malformed(`the row of ${created} says that it was created at ${copy.created}`)
     }
-    return row
+    return copy
   }
 
   /**
@@ -69,7 +72,12 @@ export class KeyRows {
   }
 
   #loadLatest(metastore: Metastore, keyId: string): MaybePromise<EnvelopeKeyRecord | undefined> {
-    if (metastore.loadLatestMany === undefined) return metastore.loadLatest(keyId)
+    // A store that answers at once is asked at once: gathering would make synchronous calls wait.
+    if (metastore.loadLatestMany === undefined || !this.#answersLater) {
+      const answer = metastore.loadLatest(keyId)
+      this.#answersLater = isPromiseLike(answer)
+      return answer
+    }
     this.#batch ??= new LatestBatch(metastore as BatchingMetastore)
     return this.#batch.load(keyId)
   }
@@ -93,18 +101,23 @@ export class KeyRows {
   }
 }
 
+/** The row as it is now: a copy, since a metastore may use its objects and buffers again while the engine waits. */
 function understood(row: EnvelopeKeyRecord): EnvelopeKeyRecord {
   if (typeof row !== 'object' || row === null)
     throw malformed('the metastore answered with something that is no record')
-  if (!Number.isSafeInteger(row.created)) throw malformed('its created is no integer')
-  if (!(row.encryptedKey instanceof Uint8Array)) throw malformed('its encryptedKey is no Uint8Array')
-  const parent = row.parentKeyMeta
-  if (parent !== undefined && parent !== null) {
-    if (typeof parent.keyId !== 'string' || !Number.isSafeInteger(parent.created)) {
-      throw malformed('its parentKeyMeta has no keyId or no created')
-    }
+  const { created, encryptedKey, parentKeyMeta: parent, revoked } = row
+  if (!Number.isSafeInteger(created)) throw malformed('its created is no integer')
+  if (!isUint8Array(encryptedKey)) throw malformed('its encryptedKey is no Uint8Array')
+  // Anything else, such as a 1, would pass for "not revoked".
+  if (revoked !== undefined && revoked !== null && typeof revoked !== 'boolean')
+    throw malformed('its revoked is no boolean')
+  const copy = { created, encryptedKey: new Uint8Array(encryptedKey), revoked: revoked === true }
+  if (parent === undefined || parent === null) return copy
+  const { keyId, created: parentCreated } = parent
+  if (typeof keyId !== 'string' || !Number.isSafeInteger(parentCreated)) {
+    throw malformed('its parentKeyMeta has no keyId or no created')
   }
-  return row
+  return { ...copy, parentKeyMeta: { keyId, created: parentCreated } }
 }
 
 function malformed(reason: string): AsherahError {

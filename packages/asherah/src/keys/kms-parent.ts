@@ -4,6 +4,8 @@ import type { EnvelopeKeyRecord } from '../metastore/metastore.ts'
 import type { KeyHandle } from '../native/binding.ts'
 import type { KeyParent, ParentState, SealedKey } from './key-parent.ts'
 
+const unbounded = { expiresAtMs: Number.POSITIVE_INFINITY, freshness: undefined }
+
 /** The parent of system keys: a master key that never leaves the KMS, and never expires here. */
 export class KmsParent implements KeyParent {
   readonly #wrapper: () => Work<SystemKeyWrapper>
@@ -14,12 +16,12 @@ export class KmsParent implements KeyParent {
 
   *seal(key: KeyHandle): Work<SealedKey> {
     const wrapper = yield* this.#wrapper()
-    return { encryptedKey: yield* wrapper.wrap(key), parentExpiresAtMs: Number.POSITIVE_INFINITY }
+    return { encryptedKey: yield* wrapper.wrap(key), bounds: unbounded }
   }
 
   // biome-ignore lint/correctness/useYield: it never has to wait.
   *state(): Work<ParentState> {
-    return { kind: 'usable', expiresAtMs: Number.POSITIVE_INFINITY }
+    return { kind: 'usable', bounds: unbounded }
   }
 
   // A KMS that cannot open a key is a failure and is thrown: an outage or a wrong master key must not mint keys.

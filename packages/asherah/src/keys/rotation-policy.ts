@@ -18,6 +18,9 @@ export interface Freshness {
 /** A fresh key may be dated this many precision steps ahead of the clock, to come after an unusable one. */
 const mostStepsAhead = 5
 
+/** A parent that cannot be checked must not have its children checked without a pause. */
+const soonestCheckMs = 10_000
+
 /** Decides when keys expire, when they are checked and how new ones are dated. */
 export class RotationPolicy {
   readonly #settings: RotationSettings
@@ -38,13 +41,20 @@ export class RotationPolicy {
 
   /**
    * Freshness of a key whose row was read at `at`. Shortened by up to a tenth at random, so that keys loaded together are
-   * not checked together; never lengthened, so that twice the interval stays a bound.
+   * not checked together; never lengthened, so that twice the interval stays a bound. No later than that of `parent`: a
+   * revoked parent is seen only when its child is checked.
    */
-  freshness(at: Moment): Freshness {
+  freshness(at: Moment, parent?: Freshness): Freshness {
     const intervalMs = this.#settings.checkIntervalSeconds * 1000 * (1 - Math.random() / 10)
-    return {
+    const own = {
       checkAfterMs: Math.floor(at.monotonicMs + intervalMs),
       overdueAfterMs: Math.floor(at.monotonicMs + 2 * intervalMs),
+    }
+    if (parent === undefined) return own
+    const soonestMs = Math.floor(at.monotonicMs + soonestCheckMs)
+    return {
+      checkAfterMs: Math.min(own.checkAfterMs, Math.max(parent.checkAfterMs, soonestMs)),
+      overdueAfterMs: Math.min(own.overdueAfterMs, Math.max(parent.overdueAfterMs, soonestMs)),
     }
   }
 

@@ -5,6 +5,7 @@ import { AsherahError } from '../errors.ts'
 import type { EnvelopeKeyRecord, KeyMeta } from '../metastore/metastore.ts'
 import { type KeyHandle, keyLength, type NativeBinding, unwrapAuthentication } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
+import { wrapKey } from '../native/wrap-key.ts'
 import type { KeyIds } from './key-ids.ts'
 import type { KeyLevel } from './key-level.ts'
 import type { KeyParent, ParentState, SealedKey } from './key-parent.ts'
@@ -31,13 +32,9 @@ export class SystemKeyParent implements KeyParent {
   *seal(key: KeyHandle): Work<SealedKey> {
     const systemKey = yield* this.#latest()
     try {
-      const encryptedKey = this.#native.keyWrap(key, systemKey.key)
-      if (typeof encryptedKey === 'number') {
-        checked(encryptedKey)
-        throw new TypeError('keyWrap answered a number')
-      }
-      const { keyId, created, expiresAtMs } = systemKey
-      return { encryptedKey, parentKeyMeta: { keyId, created }, parentExpiresAtMs: expiresAtMs }
+      const encryptedKey = wrapKey(this.#native, key, systemKey.key)
+      const { keyId, created, expiresAtMs, freshness } = systemKey
+      return { encryptedKey, parentKeyMeta: { keyId, created }, bounds: { expiresAtMs, freshness } }
     } finally {
       this.#native.keyRelease(systemKey.key)
     }
@@ -50,9 +47,9 @@ export class SystemKeyParent implements KeyParent {
     const systemKey = yield* this.#exact(meta)
     if (systemKey === undefined) return { kind: 'missing' }
     this.#native.keyRelease(systemKey.key)
-    const { revoked, expiresAtMs } = systemKey
+    const { revoked, expiresAtMs, freshness } = systemKey
     if (revoked || this.#clock.now() >= expiresAtMs) return { kind: 'retired' }
-    return { kind: 'usable', expiresAtMs }
+    return { kind: 'usable', bounds: { expiresAtMs, freshness } }
   }
 
   *open(row: EnvelopeKeyRecord): Work<KeyHandle | undefined> {
@@ -72,7 +69,9 @@ export class SystemKeyParent implements KeyParent {
     const keyId = this.#ids.systemKeyId
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       const held = this.#ring.get(keyId, undefined)
-      if (held?.fresh && !held.revoked && this.#clock.now() < held.expiresAtMs) return held
+      // What was checked for this very call is fresh enough, however long that took.
+      const fresh = held?.fresh === true || attempt > 0
+      if (held !== undefined && fresh && !held.revoked && this.#clock.now() < held.expiresAtMs) return held
       if (held !== undefined) this.#native.keyRelease(held.key)
       yield* this.#level.latest(keyId)
     }
@@ -82,7 +81,7 @@ export class SystemKeyParent implements KeyParent {
   *#exact(meta: KeyMeta): Work<RingKey | undefined> {
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       const held = this.#ring.get(meta.keyId, meta.created)
-      if (held?.fresh) return held
+      if (held !== undefined && (held.fresh || attempt > 0)) return held
       if (held !== undefined) this.#native.keyRelease(held.key)
       if (!(yield* this.#level.existing(meta.keyId, meta.created, []))) return undefined
     }

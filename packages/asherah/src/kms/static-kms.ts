@@ -2,6 +2,7 @@ import type { Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
+import { wrapKey } from '../native/wrap-key.ts'
 import type { SystemKeyWrapper } from './system-key-wrapper.ts'
 
 /** A master key that the configuration gives (contract section 2.5.2), held and used in guarded memory only. */
@@ -9,7 +10,7 @@ export class StaticKms implements SystemKeyWrapper {
   readonly #native: NativeBinding
   readonly #masterKey: KeyHandle
 
-  /** Takes over the handle. */
+  /** The handle stays the caller's to release. */
   constructor(native: NativeBinding, masterKey: KeyHandle) {
     this.#native = native
     this.#masterKey = masterKey
@@ -17,10 +18,7 @@ export class StaticKms implements SystemKeyWrapper {
 
   // biome-ignore lint/correctness/useYield: it never has to wait.
   *wrap(key: KeyHandle): Work<Uint8Array> {
-    const wrapped = this.#native.keyWrap(key, this.#masterKey)
-    if (typeof wrapped !== 'number') return wrapped
-    checked(wrapped)
-    throw new TypeError('keyWrap answered a number')
+    return wrapKey(this.#native, key, this.#masterKey)
   }
 
   // biome-ignore lint/correctness/useYield: it never has to wait.
@@ -39,8 +37,5 @@ export class StaticKms implements SystemKeyWrapper {
     }
   }
 
-  // biome-ignore lint/correctness/useYield: it never has to wait.
-  *close(): Work<void> {
-    this.#native.keyRelease(this.#masterKey)
-  }
+  *close(): Work<void> {}
 }

@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import type { Work } from '../engine/work.ts'
 import { settled } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
@@ -31,10 +32,11 @@ export class BytesKmsWrapper implements SystemKeyWrapper {
     try {
       checked(this.#native.keyExport(key, bytes))
       const encryptedKey = yield* settled(this.#kms.encryptKey(bytes))
-      if (!(encryptedKey instanceof Uint8Array) || encryptedKey.length === 0) {
+      if (!isUint8Array(encryptedKey) || encryptedKey.length === 0) {
         throw new TypeError('encryptKey did not answer with a Uint8Array')
       }
-      return encryptedKey
+      // A copy: it may be the very buffer that was lent, or one that the KMS uses again.
+      return new Uint8Array(encryptedKey)
     } catch (cause) {
       throw kmsFailure('wrap a new', cause)
     } finally {
@@ -45,15 +47,22 @@ export class BytesKmsWrapper implements SystemKeyWrapper {
   *unwrap(encryptedKey: Uint8Array): Work<KeyHandle> {
     let bytes: Uint8Array | undefined
     try {
-      bytes = yield* settled(this.#kms.decryptKey(encryptedKey))
-      if (!(bytes instanceof Uint8Array) || bytes.length !== keyBytes) {
+      // A copy: the metastore may still hold what it answered with, and a KMS may work in place.
+      bytes = yield* settled(this.#kms.decryptKey(new Uint8Array(encryptedKey)))
+      if (!isUint8Array(bytes) || bytes.length !== keyBytes) {
         throw new TypeError('decryptKey did not answer with the 32 bytes of a key')
+      }
+      // A KMS that keeps its answers gives one that was overwritten here; what it seals, anybody could open.
+      if (bytes.every((byte) => byte === 0)) {
+        throw new TypeError(
+          'decryptKey answered with zeroes: its answers are overwritten, so it must not keep them',
+        )
       }
       return checked(this.#native.keyImport(bytes)) as KeyHandle
     } catch (cause) {
       throw kmsFailure('unwrap a', cause)
     } finally {
-      if (bytes instanceof Uint8Array) bytes.fill(0)
+      if (isUint8Array(bytes)) bytes.fill(0)
     }
   }
 

@@ -1,5 +1,5 @@
-import { closeSync, existsSync, lstatSync, openSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { fs } from '../builtins.ts'
 import { AsherahError, argumentError } from '../errors.ts'
 import { decodeKeyRecord, encodeKeyRecord, isKeyId, rowMalformed } from './key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from './metastore.ts'
@@ -249,12 +249,12 @@ function nodeSqlite(): typeof import('node:sqlite') {
 /** SQLite would make the file readable by everyone. Its log and shared-memory files take the mode of this one. */
 function createPrivately(file: string, label: string): void {
   try {
-    closeSync(openSync(file, 'wx', 0o600))
+    fs.closeSync(fs.openSync(file, 'wx', 0o600))
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    if (code === 'EROFS' && existsSync(file)) return
+    if (code === 'EROFS' && fs.existsSync(file)) return
     if (code !== 'EEXIST') throw sqliteError('created', label, error)
-    if (lstatSync(file).isSymbolicLink() && !existsSync(file)) {
+    if (fs.lstatSync(file).isSymbolicLink() && !fs.existsSync(file)) {
       throw new AsherahError(
         'ERR_METASTORE',
         `The ${label} is a symbolic link to a file that does not exist. Give the path of the file itself.`,

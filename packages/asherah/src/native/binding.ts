@@ -65,6 +65,9 @@ export interface RingEntry {
   readonly created: number
   readonly expiresAtMs: number
   readonly revoked: boolean
+  /** Monotonic milliseconds. */
+  readonly checkAfterMs: number
+  readonly overdueAfterMs: number
   /** `fresh`, `due` (this caller has claimed the check), `overdue`. */
   readonly state: 'fresh' | 'due' | 'overdue'
 }
@@ -82,8 +85,8 @@ export interface NativeBinding {
   keyImport(bytes: Uint8Array): KeyHandle
   /** Writes the 32 bytes of a system key into `out`, for a KMS that cannot take a handle. */
   keyExport(key: KeyHandle, out: Uint8Array): number
-  /** The 60 bytes of AEAD(key, under), contract 2.1. */
-  keyWrap(key: KeyHandle, under: KeyHandle): Uint8Array | number
+  /** Writes the 60 bytes of AEAD(key, under), contract section 2.1, into `out`. */
+  keyWrap(key: KeyHandle, under: KeyHandle, out: Uint8Array): number
   keyUnwrap(wrapped: Uint8Array, under: KeyHandle): KeyHandle
   /** Fault or 0. */
   keyRelease(key: KeyHandle): number

@@ -1,8 +1,5 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { constants } from 'node:os'
-import { arch, dlopen, execPath, platform } from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { constants, createRequire, fs } from '../builtins.ts'
 import { AsherahError } from '../errors.ts'
 import type { NativeBinding } from './binding.ts'
 
@@ -25,17 +22,17 @@ export function addonName(): string {
 }
 
 function target(): string {
-  return `${platform}-${arch}${platform === 'linux' && usesMusl() ? '-musl' : ''}`
+  return `${process.platform}-${process.arch}${process.platform === 'linux' && usesMusl() ? '-musl' : ''}`
 }
 
 /** Whether this Node asks for musl's loader: its name stands among the first bytes of the executable. */
 function usesMusl(): boolean {
   const head = Buffer.alloc(4096)
-  const file = openSync(execPath, 'r')
+  const file = fs.openSync(process.execPath, 'r')
   try {
-    readSync(file, head, 0, head.length, 0)
+    fs.readSync(file, head, 0, head.length, 0)
   } finally {
-    closeSync(file)
+    fs.closeSync(file)
   }
   return head.includes('/ld-musl-')
 }
@@ -60,7 +57,7 @@ function load(): NativeBinding {
 /** `native/` stands beside `src/` and `dist/` alike. */
 function besidePackage(): string {
   const file = fileURLToPath(new URL(`../../native/${addonName()}`, import.meta.url))
-  if (!existsSync(file)) throw new Error(`${file}: no such file`)
+  if (!fs.existsSync(file)) throw new Error(`${file}: no such file`)
   return file
 }
 
@@ -74,7 +71,7 @@ function inPlatformPackage(): string {
  */
 function open(file: string): NativeBinding {
   const module: { exports: Partial<NativeBinding> } = { exports: {} }
-  dlopen(module, file, constants.dlopen.RTLD_NOW)
+  process.dlopen(module, file, constants.dlopen.RTLD_NOW)
   const { exports } = module
   if (!isComplete(exports)) throw new Error(`${file}: not this version's addon`)
   return exports

@@ -1,3 +1,5 @@
+import { isPromiseLike } from '../maybe-promise.ts'
+
 /** Events that wait for a hook; more are dropped and counted (the size that the peers use, contract section 6.5). */
 const capacity = 4096
 
@@ -51,7 +53,9 @@ export class HookQueue<Event> {
     for (const event of events) {
       try {
         // Read anew each time: a hook may replace or remove itself.
-        this.#hook?.(event)
+        const answer: unknown = this.#hook?.(event)
+        // An asynchronous hook's rejection would end the process.
+        if (isPromiseLike(answer)) answer.then(undefined, (error: unknown) => this.#warnOnce(error))
       } catch (error) {
         this.#warnOnce(error)
       }
@@ -61,6 +65,15 @@ export class HookQueue<Event> {
   #warnOnce(error: unknown): void {
     if (this.#warned) return
     this.#warned = true
-    process.emitWarning(`The ${this.#name} hook threw (told once): ${String(error)}`, 'AsherahWarning')
+    process.emitWarning(`The ${this.#name} hook threw (told once): ${textOf(error)}`, 'AsherahWarning')
+  }
+}
+
+/** Not everything that can be thrown can be made into text. */
+function textOf(error: unknown): string {
+  try {
+    return String(error)
+  } catch {
+    return typeof error
   }
 }

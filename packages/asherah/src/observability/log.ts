@@ -68,6 +68,9 @@ export class Log {
 
 // What another library threw is not shown: its text may hold anything.
 function reason(error: unknown): string {
-  if (error instanceof AsherahError) return `${error.code} ${error.message}`
+  if (error instanceof AsherahError) {
+    // That message names the row, and so the partition.
+    return error.code === 'ERR_METASTORE_ROW_MALFORMED' ? error.code : `${error.code} ${error.message}`
+  }
   return error instanceof Error ? error.name : typeof error
 }

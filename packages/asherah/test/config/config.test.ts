@@ -49,6 +49,7 @@ describe('resolveConfig', () => {
       memory: { ringSize: 100_000, hotSlots: 4096, requireLocked: false },
       plaintext: { isolated: false, canaries: false },
       callTimeoutMs: 30_000,
+      limits: { connectTimeoutMs: 5000, queryTimeoutMs: 10_000 },
       verbose: false,
       notices: [],
     })
@@ -257,7 +258,20 @@ describe('region suffix', () => {
 
   it('says that enableRegionSuffix needs DynamoDB', () => {
     assert.match(config({ ...base, enableRegionSuffix: true }).notices.join(), /without DynamoDB/)
-    assert.deepEqual(config({ ...base, enableRegionSuffix: true, metastore: 'DynamoDB' }).notices, [])
+    const table = { ...base, enableRegionSuffix: true, metastore: 'DynamoDB' }
+    assert.deepEqual(config({ ...table, dynamoDbRegion: 'eu-west-1' }).notices, [])
+    assert.match(failure(table).message, /dynamoDbRegion is required with enableRegionSuffix/)
+    // The suffix is the region that requests are signed for (contract section 1.3).
+    assert.equal(config({ ...table, dynamoDbRegion: 'eu-west-1' }).regionSuffix, 'eu-west-1')
+    const signed = {
+      ...table,
+      dynamoDbRegion: 'eu-west-1',
+      dynamoDbSigningRegion: 'us-west-2',
+      regionSuffix: 'other',
+    }
+    assert.equal(config(signed).regionSuffix, 'us-west-2')
+    const ambient = resolved(table, { AWS_REGION: 'ap-south-1' })
+    assert.equal(ambient.config.regionSuffix, 'ap-south-1')
     assert.deepEqual(config({ ...base, enableRegionSuffix: false }).notices, [])
   })
 })

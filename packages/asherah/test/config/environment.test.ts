@@ -100,8 +100,9 @@ describe('resolveEnvironment', () => {
         config({ ...base, ...all }).notices.join(),
         /SQLITE_PATH is set, so DDB_TABLE, POSTGRES_URL, MYSQL_URL/,
       )
-      const table = { kind: 'dynamodb', tableName: 't', regionSuffix: true }
-      assert.deepEqual(config({ ...base, ...noSqlite, DDB_REGION_SUFFIX: 'true' }).metastore, table)
+      const table = { kind: 'dynamodb', tableName: 't', region: 'eu-west-1', regionSuffix: true }
+      const suffixed = { DDB_REGION_SUFFIX: 'true', AWS_REGION: 'eu-west-1' }
+      assert.deepEqual(config({ ...base, ...noSqlite, ...suffixed }).metastore, table)
       assert.equal(resolved({ ...base, ...noDynamo }).secrets.connection?.dialect, 'postgres')
       assert.equal(resolved({ ...base, ...noPostgres }).secrets.connection?.dialect, 'mysql')
     })

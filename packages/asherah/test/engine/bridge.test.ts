@@ -34,6 +34,16 @@ function factoryOver(url: string, more: Partial<AsherahConfig> = {}): SessionFac
   })
 }
 
+/** The bridge may have been the ended thread's own: then one call fails with `ERR_BRIDGE`, and the next starts another. */
+function attempt<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ERR_BRIDGE') throw error
+    return call()
+  }
+}
+
 describe('a synchronous call over an asynchronous store', () => {
   test('loads its key on the bridge, then hits', () => {
     using factory = factoryOver(slowStore().url)
@@ -105,6 +115,35 @@ describe('a synchronous call over an asynchronous store', () => {
     assert.equal(await codeOf(() => session.encryptString('x')), 'ERR_BRIDGE')
     control('')
     assert.equal(session.decryptString(session.encryptString('x')), 'x')
+  })
+
+  test('outlives a thread that is ended while it starts the bridge', async () => {
+    const { url } = slowStore(20)
+    const index = new URL('../../src/index.ts', import.meta.url).href
+    const config = {
+      serviceName: 'api',
+      productId: 'catalog',
+      metastore: url,
+      kms: 'static',
+      staticMasterKeyHex: '5c'.repeat(32),
+    }
+    const code = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      import(workerData.index).then(({ SessionFactory }) => {
+        const session = new SessionFactory(workerData.config).getSession('p')
+        parentPort.postMessage('asks')
+        session.encryptString('x')
+      })`
+    for (const afterMs of [0, 5, 10, 20]) {
+      const worker = new Worker(code, { eval: true, workerData: { index, config } })
+      await new Promise((resolve) => worker.once('message', resolve))
+      await new Promise((resolve) => setTimeout(resolve, afterMs))
+      await worker.terminate()
+      using factory = factoryOver(url, { callTimeout: 10_000 })
+      const session = factory.getSession(`p${afterMs}`)
+      const sealed = attempt(() => session.encryptString('y'))
+      assert.equal(session.decryptString(sealed), 'y')
+    }
   })
 
   test('serves several threads of the process by one thread', async () => {

@@ -197,6 +197,21 @@ describe('revocation', () => {
     assert.deepEqual(world.takeCalls(), ['latest _IK_2', `store _IK_2 ${fresh}`])
   })
 
+  test('of a system key: an intermediate key made under it late is looked at again as early as its parent', () => {
+    const world = new World()
+    const factory = world.factory()
+    const created = keyOf(factory.getSession('first').encryptString('x'))
+    world.revoke(sk, created)
+    world.advance(0.85 * interval)
+    const session = factory.getSession('late')
+    assert.equal(keyOf(session.encryptString('x')), created + 51 * 60)
+    world.advance(1.15 * interval)
+    const fresh = keyOf(session.encryptString('x'))
+    assert.ok(fresh > created + 51 * 60)
+    const parent = world.rows.get(ik('late'))?.get(fresh)?.parentKeyMeta
+    assert.deepEqual(parent, { keyId: sk, created: fresh })
+  })
+
   test('within the minute of creation: the new key is dated after the revoked one, ours and for later processes', () => {
     const world = new World()
     const session = world.factory().getSession('p')

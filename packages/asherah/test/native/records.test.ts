@@ -261,7 +261,15 @@ describe('rings and keys by handle', () => {
     assert.ok(typeof entry === 'object')
     assert.deepEqual(
       { ...entry, key: 0 },
-      { key: 0, created, expiresAtMs: far, revoked: false, state: 'fresh' },
+      {
+        key: 0,
+        created,
+        expiresAtMs: far,
+        revoked: false,
+        checkAfterMs: far,
+        overdueAfterMs: far,
+        state: 'fresh',
+      },
     )
     assert.equal(native.keyRelease(entry.key), 0)
     assert.equal(native.ringGet(ring, id, created + 1), undefined)
@@ -286,8 +294,9 @@ describe('rings and keys by handle', () => {
     const parentBytes = randomBytes(32)
     const parent = native.keyImport(Buffer.from(parentBytes))
     const { session, key, keyBytes } = partition()
-    const wrapped = native.keyWrap(key, parent)
-    assert.ok(typeof wrapped === 'object')
+    const wrapped = Buffer.alloc(60)
+    assert.equal(native.keyWrap(key, parent, wrapped), 0)
+    assert.equal(native.keyWrap(key, parent, Buffer.alloc(59)), fault.keyLength)
     assert.deepEqual(open(parentBytes, wrapped), keyBytes)
     const again = native.keyUnwrap(seal(parentBytes, keyBytes), parent)
     const out = Buffer.alloc(32)
