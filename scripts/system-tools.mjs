@@ -52,6 +52,13 @@ export const systemTools = [
     tasks: ['test', 'test:unit', 'test:fast', 'test:lint', 'lint', 'format'],
   },
   {
+    name: 'gdb, for core files',
+    probe: ['gdb', '--version'],
+    apt: ['gdb'],
+    hint: 'install gdb, for instance with `sudo apt-get install gdb`',
+    tasks: ['test', 'test:unit', 'test:fast'],
+  },
+  {
     name: 'PostgreSQL 15 or newer, its server',
     // Debian keeps the server's programs out of PATH.
     probe: shell('PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr " " :)"; postgres --version'),

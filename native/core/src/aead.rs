@@ -169,6 +169,60 @@ fn failed() -> Fault {
 #[inline(always)]
 pub(crate) fn scrub() {
     zeroize::zeroize_stack::<3072>();
+    forget_registers();
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+core::arch::global_asm!(
+    ".globl asherah_forget_avx",
+    ".hidden asherah_forget_avx",
+    ".globl asherah_forget_avx512",
+    ".hidden asherah_forget_avx512",
+    ".p2align 4",
+    "asherah_forget_avx:",
+    "vzeroall",
+    "ret",
+    ".p2align 4",
+    "asherah_forget_avx512:",
+    "vzeroall",
+    "vpxord xmm16, xmm16, xmm16",
+    "vpxord xmm17, xmm17, xmm17",
+    "vpxord xmm18, xmm18, xmm18",
+    "vpxord xmm19, xmm19, xmm19",
+    "vpxord xmm20, xmm20, xmm20",
+    "vpxord xmm21, xmm21, xmm21",
+    "vpxord xmm22, xmm22, xmm22",
+    "vpxord xmm23, xmm23, xmm23",
+    "vpxord xmm24, xmm24, xmm24",
+    "vpxord xmm25, xmm25, xmm25",
+    "vpxord xmm26, xmm26, xmm26",
+    "vpxord xmm27, xmm27, xmm27",
+    "vpxord xmm28, xmm28, xmm28",
+    "vpxord xmm29, xmm29, xmm29",
+    "vpxord xmm30, xmm30, xmm30",
+    "vpxord xmm31, xmm31, xmm31",
+    "ret",
+);
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+unsafe extern "C" {
+    fn asherah_forget_avx();
+    fn asherah_forget_avx512();
+}
+
+/// Zeroes the vector registers, all of which the calling convention leaves to the callee: an idle thread would keep round
+/// keys in them, and a core dump holds every thread's registers.
+#[inline(always)]
+fn forget_registers() {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    // SAFETY: the instructions exist, as was asked; they change no memory and no register that a caller keeps.
+    unsafe {
+        if std::is_x86_feature_detected!("avx512vl") {
+            asherah_forget_avx512();
+        } else if std::is_x86_feature_detected!("avx") {
+            asherah_forget_avx();
+        }
+    }
 }
 
 #[cfg(test)]

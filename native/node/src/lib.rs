@@ -52,6 +52,12 @@ const CALLBACKS: [(&CStr, Callback); 16] = [
     (c"takeCanaryFailures", pool::take_canary_failures),
 ];
 
+/// The number of this addon's interface, which its caller must know: one built from other sources is refused.
+#[napi]
+pub fn interface_number() -> f64 {
+    2.0
+}
+
 /// Adds the raw callbacks, which carry this environment's state.
 #[napi(module_exports)]
 pub fn register(exports: Object<'_>, env: Env) -> napi::Result<()> {

@@ -23,6 +23,9 @@ export const overdue = -102
 export const unwrapAuthentication = -16
 export const keyLength = -17
 
+/** Raised with each change of {@link NativeBinding}: an addon of other sources could be misunderstood in silence. */
+export const interfaceNumber = 2
+
 export interface RingOptions {
   /** Most keys held. */
   readonly capacity: number
@@ -73,6 +76,8 @@ export interface RingEntry {
 }
 
 export interface NativeBinding {
+  /** {@link interfaceNumber} of the sources that the addon was built from. */
+  interfaceNumber(): number
   version(): string
 
   // Guarded memory, one a process.

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { constants, createRequire, fs } from '../builtins.ts'
 import { AsherahError } from '../errors.ts'
-import type { NativeBinding } from './binding.ts'
+import { interfaceNumber, type NativeBinding } from './binding.ts'
 
 let binding: NativeBinding | undefined
 
@@ -78,7 +78,7 @@ function open(file: string): NativeBinding {
 }
 
 function isComplete(exports: Partial<NativeBinding>): exports is NativeBinding {
-  return typeof exports.version === 'function' && typeof exports.takeCanaryFailures === 'function'
+  return exports.interfaceNumber?.() === interfaceNumber && typeof exports.takeCanaryFailures === 'function'
 }
 
 function firstLine(text: string): string {

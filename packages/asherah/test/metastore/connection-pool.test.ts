@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConnectionPool } from '../../src/metastore/sql/connection-pool.ts'
+import type { SqlConnection } from '../../src/metastore/sql/sql-connection.ts'
+
+const unlimited = { maxOpen: 0, maxIdle: 2, maxLifetimeSeconds: 0, maxIdleTimeSeconds: 0 }
+
+class Line implements SqlConnection {
+  usable = true
+  ended = false
+  alive = true
+  broken: () => void = () => {}
+
+  async query() {
+    return { rows: [], affected: 0 }
+  }
+  onBroken(listener: () => void): void {
+    this.broken = listener
+  }
+  async end(): Promise<void> {
+    this.usable = false
+    this.ended = true
+  }
+  destroy(): void {
+    this.usable = false
+  }
+  keepsAlive(value: boolean): void {
+    this.alive = value
+  }
+}
+
+function makePool(limits: Partial<typeof unlimited> = {}, waitMs = 1000) {
+  const lines: Line[] = []
+  const failures: Error[] = []
+  const pool = new ConnectionPool(
+    async () => {
+      await sleep(1)
+      const failure = failures.shift()
+      if (failure !== undefined) throw failure
+      const line = new Line()
+      lines.push(line)
+      return line
+    },
+    { ...unlimited, ...limits },
+    waitMs,
+  )
+  const open = () => lines.filter(({ ended }) => !ended).length
+  return { pool, lines, failures, open }
+}
+
+test('no limit opens a connection for every call at once, and keeps two', async () => {
+  const { pool, lines, open } = makePool()
+  const leases = await Promise.all(Array.from({ length: 100 }, () => pool.acquire(false)))
+  assert.equal(lines.length, 100)
+  assert.equal(pool.size, 100)
+  assert.ok(leases.every(({ reused }) => !reused))
+  for (const lease of leases) lease.release()
+  assert.deepEqual([pool.size, pool.idle, open()], [2, 2, 2])
+  assert.equal(lines.filter(({ alive, ended }) => !ended && alive).length, 0)
+  const again = await pool.acquire(false)
+  assert.equal(again.reused, true)
+  assert.equal((again.connection as Line).alive, true)
+})
+
+test('a limit is never passed, and whoever waits longest is served first', async () => {
+  const { pool, lines } = makePool({ maxOpen: 3 })
+  const order: number[] = []
+  await Promise.all(
+    Array.from({ length: 30 }, async (_, index) => {
+      const lease = await pool.acquire(false)
+      order.push(index)
+      await sleep(1)
+      lease.release()
+    }),
+  )
+  assert.equal(lines.length, 3)
+  assert.deepEqual(
+    order,
+    Array.from({ length: 30 }, (_, index) => index),
+  )
+})
+
+test('a wait for a free connection ends with ERR_TIMEOUT, and takes nothing along', async () => {
+  const { pool } = makePool({ maxOpen: 1 }, 30)
+  const lease = await pool.acquire(false)
+  await assert.rejects(pool.acquire(false), { code: 'ERR_TIMEOUT', message: /None of the 1 connections/ })
+  lease.release()
+  const next = await pool.acquire(false)
+  assert.equal(next.reused, true)
+  next.release()
+  assert.equal(pool.size, 1)
+})
+
+test('a connection that fails to open makes room for the next in line', async () => {
+  const { pool, failures, lines } = makePool({ maxOpen: 1 })
+  failures.push(new Error('first'), new Error('second'))
+  const outcomes = await Promise.allSettled([
+    pool.acquire(false),
+    pool.acquire(false),
+    pool.acquire(false),
+    pool.acquire(false).then(({ release }) => release()),
+  ])
+  // The third holds its connection, so the fourth waits in vain.
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['rejected', 'rejected', 'fulfilled', 'rejected'],
+  )
+  assert.equal(lines.length, 1)
+  assert.equal(pool.size, 1)
+})
+
+test('what is not usable is not kept, and its place is free', async () => {
+  const { pool, lines } = makePool({ maxOpen: 1 })
+  const first = await pool.acquire(false)
+  const waiting = pool.acquire(false)
+  first.connection.destroy()
+  first.release()
+  const second = await waiting
+  assert.equal(second.reused, false)
+  assert.equal(lines.length, 2)
+  assert.equal(lines[0]?.ended, true)
+  second.release()
+  assert.deepEqual([pool.size, pool.idle], [1, 1])
+})
+
+test('an idle connection that breaks is forgotten at once', async () => {
+  const { pool, lines } = makePool()
+  const lease = await pool.acquire(false)
+  lease.release()
+  const [line] = lines
+  assert.ok(line !== undefined)
+  line.usable = false
+  line.broken()
+  assert.deepEqual([pool.size, pool.idle], [0, 0])
+  line.broken()
+  assert.equal(pool.size, 0)
+})
+
+test('a fresh connection is a new one, also where an idle one fills the limit', async () => {
+  const { pool, lines } = makePool({ maxOpen: 1 })
+  const first = await pool.acquire(false)
+  first.release()
+  const fresh = await pool.acquire(true)
+  assert.equal(fresh.reused, false)
+  assert.equal(lines.length, 2)
+  assert.equal(lines[0]?.ended, true)
+  assert.equal(pool.size, 1)
+})
+
+test('idle time and lifetime end connections, and no earlier', async () => {
+  for (const limits of [{ maxIdleTimeSeconds: 1 }, { maxLifetimeSeconds: 1 }]) {
+    const { pool, lines } = makePool(limits)
+    const lease = await pool.acquire(false)
+    lease.release()
+    await sleep(600)
+    assert.equal(pool.idle, 1)
+    const reused = await pool.acquire(false)
+    assert.equal(reused.reused, true)
+    reused.release()
+    await sleep(1700)
+    assert.deepEqual([pool.size, pool.idle, lines[0]?.ended], [0, 0, true])
+  }
+})
+
+test('a lifetime that is over in use ends the connection when it is given back', async () => {
+  const { pool, lines } = makePool({ maxLifetimeSeconds: 1 })
+  const lease = await pool.acquire(false)
+  await sleep(1100)
+  assert.equal(lines[0]?.ended, false)
+  lease.release()
+  assert.deepEqual([pool.size, lines[0]?.ended], [0, true])
+})
+
+test('times longer than a timer can be do not end a connection at once', async () => {
+  const { pool } = makePool({ maxIdleTimeSeconds: 3_155_760_000, maxLifetimeSeconds: 3_155_760_000 })
+  const lease = await pool.acquire(false)
+  lease.release()
+  await sleep(20)
+  assert.equal(pool.idle, 1)
+  await pool.close()
+})
+
+test('no idle connection is kept where none may be', async () => {
+  const { pool, lines } = makePool({ maxIdle: 0 })
+  const lease = await pool.acquire(false)
+  lease.release()
+  assert.deepEqual([pool.size, lines[0]?.ended], [0, true])
+})
+
+test('close ends idle connections, and those in use when they are given back', async () => {
+  const { pool, open } = makePool()
+  const [held, idle] = await Promise.all([pool.acquire(false), pool.acquire(false)])
+  idle.release()
+  await pool.close()
+  assert.deepEqual([pool.size, open()], [1, 1])
+  held.release()
+  assert.deepEqual([pool.size, open()], [0, 0])
+})
