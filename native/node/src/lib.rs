@@ -55,7 +55,7 @@ const CALLBACKS: [(&CStr, Callback); 16] = [
 /// The number of this addon's interface, which its caller must know: one built from other sources is refused.
 #[napi]
 pub fn interface_number() -> f64 {
-    2.0
+    3.0
 }
 
 /// Adds the raw callbacks, which carry this environment's state.

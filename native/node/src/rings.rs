@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use asherah_core::ring::State;
 use asherah_core::{Fault, Freshness, Now, Ring, RingOptions, Standing};
-use napi::bindgen_prelude::{Either, Either3, Undefined};
+use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
-use crate::arguments::guarded;
+use crate::arguments::{Bytes, guarded};
 use crate::handle::{Kind, Table};
 use crate::keys;
 
@@ -121,53 +121,34 @@ pub fn ring_back_off(ring: f64, key_id: String, created: f64, until_monotonic_ms
     })
 }
 
-/// A key and what the ring knows of it.
-#[napi(object, object_from_js = false)]
-pub struct Found {
-    /// Its handle, to be given back.
-    pub key: f64,
-    /// Unix seconds.
-    pub created: f64,
-    /// Unix milliseconds.
-    pub expires_at_ms: f64,
-    /// Whether it was revoked.
-    pub revoked: bool,
-    /// When it is to be checked again, monotonic milliseconds.
-    pub check_after_ms: f64,
-    /// From when on a call waits for that check, monotonic milliseconds.
-    pub overdue_after_ms: f64,
-    /// `fresh`, `due` or `overdue`.
-    pub state: &'static str,
-}
-
-/// A key of the ring, or with NaN the latest; undefined when it is not in.
+/// A key of the ring, or with NaN the latest: 1, and in `out` seven numbers of eight bytes each, in the machine's order: its
+/// handle, to be given back, created (Unix seconds), expiry (Unix milliseconds), whether it was revoked, when it is to be
+/// checked and when that is overdue (monotonic milliseconds), and 0, 1 or 2 for fresh, due or overdue. 0: it is not in.
 #[napi]
-pub fn ring_get(ring: f64, key_id: String, created: f64) -> Either3<Found, Undefined, f64> {
-    let mut found = None;
-    let result = guarded(|| {
+pub fn ring_get(ring: f64, key_id: String, created: f64, out: Bytes) -> f64 {
+    guarded(|| {
         let ring = find(ring)?;
         let Some(entry) = ring.get(&key_id, seconds_or_latest(created)?, ring.now()) else { return Ok(0.0) };
+        if out.len() != 56 {
+            return Err(Fault::KeyLength);
+        }
         let state = match entry.state {
-            State::Fresh => "fresh",
-            State::Due => "due",
-            State::Overdue => "overdue",
+            State::Fresh => 0.0,
+            State::Due => 1.0,
+            State::Overdue => 2.0,
         };
-        found = Some(Found {
-            key: keys::keep(entry.key)?,
-            created: entry.created as f64,
-            expires_at_ms: entry.expires_at_ms as f64,
-            revoked: entry.revoked,
-            check_after_ms: entry.fresh.check_after_ms as f64,
-            overdue_after_ms: entry.fresh.overdue_after_ms as f64,
+        let numbers = [
+            keys::keep(entry.key)?,
+            entry.created as f64,
+            entry.expires_at_ms as f64,
+            f64::from(u8::from(entry.revoked)),
+            entry.fresh.check_after_ms as f64,
+            entry.fresh.overdue_after_ms as f64,
             state,
-        });
-        Ok(0.0)
-    });
-    match found {
-        _ if result < 0.0 => Either3::C(result),
-        Some(found) => Either3::A(found),
-        None => Either3::B(()),
-    }
+        ];
+        out.write(&numbers.map(f64::to_ne_bytes).concat());
+        Ok(1.0)
+    })
 }
 
 /// What a ring has done and holds.

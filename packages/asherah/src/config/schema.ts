@@ -147,7 +147,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     environment: ['MYSQL_TLS_MODE'],
     type: text,
     group: 'metastore',
-    appliesTo: 'metastore `rdbms` on MySQL',
+    appliesTo: 'metastore `rdbms`',
     meaning:
       '`false`: no TLS; `skip-verify`: TLS without any check; anything else: verified TLS. The same as `tls` in the connection string.',
   },
@@ -183,7 +183,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     type: seconds(0),
     default: 0,
     group: 'metastore',
-    appliesTo: 'metastore `rdbms` on MySQL',
+    appliesTo: 'metastore `rdbms`',
     meaning: 'Age at which a connection is replaced; 0 means never.',
   },
   poolMaxIdleTime: {
@@ -192,7 +192,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     type: seconds(0),
     default: 0,
     group: 'metastore',
-    appliesTo: 'metastore `rdbms` on MySQL',
+    appliesTo: 'metastore `rdbms`',
     meaning: 'Time unused after which a connection is ended; 0 means never.',
   },
   dynamoDbEndpoint: {

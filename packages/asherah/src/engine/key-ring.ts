@@ -1,7 +1,14 @@
 import type { Clock } from '../clock.ts'
 import type { Freshness } from '../keys/rotation-policy.ts'
 import type { KeyMeta } from '../metastore/metastore.ts'
-import type { KeyHandle, NativeBinding, RingHandle, RingOptions, RingStats } from '../native/binding.ts'
+import {
+  type KeyHandle,
+  type NativeBinding,
+  type RingHandle,
+  type RingOptions,
+  type RingStats,
+  ringEntry,
+} from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
 
 /** A key of the ring: what the engine decides by, and a handle that its taker releases. */
@@ -21,6 +28,14 @@ export interface RingState {
   readonly freshness: Freshness
   /** Whether this generation is the one to encrypt with from now on. */
   readonly asLatest: boolean
+}
+
+/** This thread's place for the answer of one `ringGet`, read at once. */
+const entryNumbers = new Float64Array(7)
+const entryBytes = new Uint8Array(entryNumbers.buffer)
+
+function entryNumber(index: number): number {
+  return entryNumbers[index] ?? Number.NaN
 }
 
 /**
@@ -88,15 +103,20 @@ export class KeyRing {
   /** The key, revoked and expired ones too; `created` undefined: the latest. Release its handle. */
   get(keyId: string, created: number | undefined): RingKey | undefined {
     this.followClock()
-    const entry = this.#native.ringGet(this.handle, keyId, created ?? Number.NaN)
-    if (typeof entry === 'number') {
-      checked(entry)
-      return undefined
+    const found = this.#native.ringGet(this.handle, keyId, created ?? Number.NaN, entryBytes)
+    if (checked(found) === 0) return undefined
+    return {
+      keyId,
+      created: entryNumber(ringEntry.created),
+      key: entryNumber(ringEntry.key) as KeyHandle,
+      expiresAtMs: entryNumber(ringEntry.expiresAtMs),
+      revoked: entryNumber(ringEntry.revoked) === 1,
+      freshness: {
+        checkAfterMs: entryNumber(ringEntry.checkAfterMs),
+        overdueAfterMs: entryNumber(ringEntry.overdueAfterMs),
+      },
+      fresh: entryNumber(ringEntry.state) === 0,
     }
-    if (entry === undefined) return undefined
-    const { key, expiresAtMs, revoked, state, checkAfterMs, overdueAfterMs } = entry
-    const freshness = { checkAfterMs, overdueAfterMs }
-    return { keyId, created: entry.created, key, expiresAtMs, revoked, freshness, fresh: state === 'fresh' }
   }
 
   /** Like {@link get}, without a handle to release. */

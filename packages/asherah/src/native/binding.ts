@@ -24,7 +24,7 @@ export const unwrapAuthentication = -16
 export const keyLength = -17
 
 /** Raised with each change of {@link NativeBinding}: an addon of other sources could be misunderstood in silence. */
-export const interfaceNumber = 2
+export const interfaceNumber = 3
 
 export interface RingOptions {
   /** Most keys held. */
@@ -62,18 +62,22 @@ export interface MemoryStatus {
   readonly wipedOnFork: boolean
 }
 
-/** What the ring knows of a key. `created` and nothing secret; the key itself is behind `key`, to be released. */
-export interface RingEntry {
-  readonly key: KeyHandle
-  readonly created: number
-  readonly expiresAtMs: number
-  readonly revoked: boolean
-  /** Monotonic milliseconds. */
-  readonly checkAfterMs: number
-  readonly overdueAfterMs: number
-  /** `fresh`, `due` (this caller has claimed the check), `overdue`. */
-  readonly state: 'fresh' | 'due' | 'overdue'
-}
+/** Where the numbers of {@link NativeBinding.ringGet} are. */
+export const ringEntry = {
+  /** A handle, to be released. */
+  key: 0,
+  /** Unix seconds. */
+  created: 1,
+  /** Wall-clock milliseconds. */
+  expiresAtMs: 2,
+  /** 0 or 1. */
+  revoked: 3,
+  /** Monotonic milliseconds, as the next one. */
+  checkAfterMs: 4,
+  overdueAfterMs: 5,
+  /** 0 fresh, 1 due (this caller has claimed the check), 2 overdue. */
+  state: 6,
+} as const
 
 export interface NativeBinding {
   /** {@link interfaceNumber} of the sources that the addon was built from. */
@@ -123,8 +127,11 @@ export interface NativeBinding {
   ringEvict(ring: RingHandle, keyId: string, created: number): number
   /** `created` NaN: the question for the latest key. */
   ringBackOff(ring: RingHandle, keyId: string, created: number, untilMonotonicMs: number): number
-  /** `created` NaN: the latest. Undefined: not in the ring. With the latest, expired and revoked keys are returned too. */
-  ringGet(ring: RingHandle, keyId: string, created: number): RingEntry | undefined | number
+  /**
+   * 1, and the key in `out`, 56 bytes: seven numbers as {@link ringEntry} names them. `created` NaN: the latest, expired and
+   * revoked ones too. 0: not in the ring. Numbers, because an object made by the addon costs a microsecond.
+   */
+  ringGet(ring: RingHandle, keyId: string, created: number, out: Uint8Array): number
   ringStats(ring: RingHandle): RingStats | number
   /** NaN for both: the system's clocks again. */
   ringSetClock(ring: RingHandle, wallMs: number, monotonicMs: number): number

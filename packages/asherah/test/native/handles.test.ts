@@ -110,7 +110,7 @@ describe('handles', () => {
         raw('keyUnwrap', Buffer.alloc(60), number),
         raw('ringStats', number),
         raw('ringClose', number),
-        raw('ringGet', number, id, created),
+        raw('ringGet', number, id, created, Buffer.alloc(56)),
         raw('ringPut', number, id, created, key, far, false, far, far, true),
         raw('ringPut', ring, id, created, number, far, false, far, far, true),
         raw('ringSetClock', number, 0, 0),

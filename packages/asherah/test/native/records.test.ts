@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { miss, overdue, tolerateOverdue } from '../../src/native/binding.ts'
+import { type KeyHandle, miss, overdue, tolerateOverdue } from '../../src/native/binding.ts'
 import { oracleDecrypt, oracleEncrypt, type ParsedRecord } from './oracle.ts'
 import {
   bytes,
@@ -257,22 +257,14 @@ describe('statuses', () => {
 describe('rings and keys by handle', () => {
   it('puts, gets, refreshes, evicts, backs off and counts', () => {
     const { ring, session, id, key } = partition()
-    const entry = native.ringGet(ring, id, Number.NaN)
-    assert.ok(typeof entry === 'object')
-    assert.deepEqual(
-      { ...entry, key: 0 },
-      {
-        key: 0,
-        created,
-        expiresAtMs: far,
-        revoked: false,
-        checkAfterMs: far,
-        overdueAfterMs: far,
-        state: 'fresh',
-      },
-    )
-    assert.equal(native.keyRelease(entry.key), 0)
-    assert.equal(native.ringGet(ring, id, created + 1), undefined)
+    const entry = new Float64Array(7)
+    const out = new Uint8Array(entry.buffer)
+    assert.equal(native.ringGet(ring, id, Number.NaN, out), 1)
+    const [handle = 0, ...known] = entry
+    assert.deepEqual(known, [created, far, 0, far, far, 0])
+    assert.equal(native.keyRelease(handle as KeyHandle), 0)
+    assert.equal(native.ringGet(ring, id, created + 1, out), 0)
+    assert.equal(native.ringGet(ring, id, created, out.subarray(1)), fault.keyLength)
     assert.equal(native.ringRefresh(ring, id, created, far, false, 0, 0, true), 1)
     assert.equal(native.ringRefresh(ring, id, created + 1, far, false, 0, 0, true), 0)
     assert.equal(records.encryptString(session, 'x', 0), overdue)
