@@ -7,7 +7,7 @@ import { integrationTests, testPackages } from './integration.ts'
 import { format, rustLint, scriptLint } from './lint.ts'
 import { smokeTest } from './smoke.ts'
 import { type Step, StepRunner } from './steps.ts'
-import { cargoTests, nodeTests } from './unit.ts'
+import { cargoTests, nodeTests, slowSuites } from './unit.ts'
 
 type Task = (args: readonly string[]) => Promise<number>
 
@@ -26,7 +26,7 @@ const tasks: Readonly<Record<string, Task>> = {
   },
   'test:fast': async (args) => {
     const steps = new StepRunner()
-    await lintAndUnitTests(steps, args)
+    await lintAndUnitTests(steps, args, slowSuites)
     return steps.finish()
   },
   'test:integration': (args) => chain(nativeBuild, testPackages, integrationTests(args)),
@@ -62,9 +62,13 @@ async function fullTest(patterns: readonly string[]): Promise<number> {
 }
 
 /** The two compilers work side by side; node:test then has the machine for itself, since some tests measure time. */
-async function lintAndUnitTests(steps: StepRunner, patterns: readonly string[]): Promise<void> {
+async function lintAndUnitTests(
+  steps: StepRunner,
+  patterns: readonly string[],
+  without: readonly string[] = [],
+): Promise<void> {
   await steps.runLanes([nativeBuild, ...scriptLint, libraryBuild], [...rustLint, cargoTests])
-  await steps.run(nodeTests(patterns))
+  await steps.run(nodeTests(patterns, without))
 }
 
 async function unitTests(steps: StepRunner, patterns: readonly string[]): Promise<void> {

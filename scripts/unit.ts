@@ -8,21 +8,27 @@ import type { Step, StepResult } from './steps.ts'
 /** A single test may take this long; with no test ending for as long again, the files still open count as failed. */
 const testLimitMs = 300_000
 
+/** Whole programs and searches of whole processes, which `test:fast` leaves to `npm test`. */
+export const slowSuites: readonly string[] = ['tests/memory/**', 'tests/end-to-end/**']
+
 /** Folders of tests that need servers, which `test:integration` starts. */
 export const serverSuites: readonly string[] = ['tests/integration/**', 'packages/*/test/integration/**']
 
 /** node:test over every package's tests and those that cross packages. */
-export function nodeTests(patterns: readonly string[]): Step {
-  return { name: 'node:test', action: () => runNodeTests(findTests(patterns)) }
+export function nodeTests(patterns: readonly string[], without: readonly string[] = []): Step {
+  return { name: 'node:test', action: () => runNodeTests(findTests(patterns, without)) }
 }
 
 /** cargo test over the Rust workspace, documentation examples included. */
 export const cargoTests: Step = { name: 'cargo test', action: runCargoTests }
 
-function findTests(patterns: readonly string[]): string[] {
+function findTests(patterns: readonly string[], without: readonly string[]): string[] {
   const wanted =
     patterns.length > 0 ? patterns : ['{packages,samples}/*/test/**/*.test.ts', 'tests/**/*.test.ts']
-  return globSync([...wanted], { cwd: root, exclude: ['**/node_modules/**', ...serverSuites] }).toSorted()
+  return globSync([...wanted], {
+    cwd: root,
+    exclude: ['**/node_modules/**', ...serverSuites, ...without],
+  }).toSorted()
 }
 
 /** node:test over these files, each in a process of its own that inherits this one's environment; `signal` ends them. */
