@@ -70,17 +70,15 @@ export class FactoryCore implements SessionHost {
       config.clock,
     )
     this.#systemKeys = KeyRing.create(native, { ...suffixes, capacity: systemKeyRingSize }, config.clock)
-    const shared = {
+    const backendSecrets = secrets.forBackends()
+    this.#engine = new Engine({
       native,
-      masterKey: this.#masterKey,
       config,
       clock: this.#clock,
-      secrets: secrets.forBackends(),
-    }
-    this.#engine = new Engine({
-      ...shared,
       intermediateKeys: this.intermediateKeys,
       systemKeys: this.#systemKeys,
+      masterKey: this.#masterKey,
+      secrets: backendSecrets,
     })
     this.inLine = this.#engine.inLine
     const rebuildable = serialisable(config)
@@ -94,7 +92,7 @@ export class FactoryCore implements SessionHost {
               intermediateKeys: this.intermediateKeys.handle,
               systemKeys: this.#systemKeys.handle,
               masterKey: this.#masterKey,
-              secrets: secrets.forBackends(),
+              secrets: backendSecrets,
             },
             this.#clock,
             config.callTimeoutMs,

@@ -13,7 +13,7 @@ const defaultPort = 3306
 const defaultHost = '127.0.0.1'
 
 /** Parameters of the Go driver that mean nothing to another one (contract section 5.3). */
-const goDriverOnly: ReadonlySet<string> = new Set([
+export const goDriverOnly: ReadonlySet<string> = new Set([
   'allowNativePasswords',
   'allowOldPasswords',
   'charset',

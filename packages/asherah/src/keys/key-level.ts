@@ -207,9 +207,9 @@ export class KeyLevel {
     const { ring, clock, log, noun } = this.#parts
     const held = ring.peek(keyId, created)
     if (held === undefined) return false
-    // The latest key must still be allowed to encrypt; a generation asked for by name decrypts for ever.
     // From now, not from when the check began: it may have taken longer than the back-off to fail.
     const now = readClock(clock)
+    // The latest key must still be allowed to encrypt; a generation asked for by name decrypts for ever.
     if (created === undefined && (held.revoked || now.wallMs >= held.expiresAtMs)) return false
     ring.backOff(keyId, created, now.monotonicMs + backOffMs)
     log.warnOnceAMinute(`checking the ${noun} failed; the key in memory serves on`, error)

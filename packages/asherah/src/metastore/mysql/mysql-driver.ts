@@ -1,5 +1,6 @@
 import { connect, isIP, type Socket } from 'node:net'
 import type { DatabaseConnection, TlsMode } from '../../config/database-connection.ts'
+import { goDriverOnly } from '../../config/mysql-connection.ts'
 import type { GivenConnection } from '../sql/given-pool.ts'
 import type { OpeningConnection, SqlAnswer, SqlConnection } from '../sql/sql-connection.ts'
 import { parameterError, readPem } from '../sql/tls-files.ts'
@@ -173,26 +174,6 @@ export interface MysqlClientConfig {
   readonly dial: () => Socket
 }
 
-/** Parameters of the Go driver that mean nothing to another one (contract section 5.3). */
-const withoutEffect: ReadonlySet<string> = new Set([
-  'allowNativePasswords',
-  'allowOldPasswords',
-  'charset',
-  'checkConnLiveness',
-  'clientFoundRows',
-  'collation',
-  'columnsWithAlias',
-  'interpolateParams',
-  'loc',
-  'maxAllowedPacket',
-  'multiStatements',
-  'parseTime',
-  'readTimeout',
-  'rejectReadOnly',
-  'timeout',
-  'writeTimeout',
-])
-
 /** What the MySQL command's `ssl-mode` says in words of `tls`. */
 const sslModes: ReadonlyMap<string, TlsMode> = new Map([
   ['DISABLED', 'off'],
@@ -216,7 +197,7 @@ export function mysqlClientConfig(connection: DatabaseConnection): MysqlClientCo
   }
   const ssl = tlsOptions(connection, take)
   for (const name of parameters.keys()) {
-    if (!withoutEffect.has(name)) {
+    if (!goDriverOnly.has(name)) {
       throw parameterError(
         'has a parameter that is not known. Supported are tls, ssl-mode, ssl-ca, ssl-cert, ssl-key',
       )
