@@ -14,31 +14,56 @@ import { build } from 'esbuild'
 import { hostNode, root, run } from './command.ts'
 import { commandStep, failure, type Step, type StepResult, success } from './steps.ts'
 
-const library = join(root, 'packages', 'asherah')
+/** A workspace of this repository that npm would publish. */
+interface PublishedPackage {
+  readonly name: string
+  readonly folder: string
+  /** Sources that are started, not imported, and so are named nowhere in `package.json`. */
+  readonly programs: readonly string[]
+  /** What goes into the tarball beside `package.json` and `dist`, from the package's folder. */
+  readonly files: readonly string[]
+}
+
+/** In the order in which each may import what stands before it. */
+const packages: readonly PublishedPackage[] = [
+  { name: 'asherah', folder: 'asherah', programs: ['engine/bridge-worker.ts'], files: ['native'] },
+]
+
 const output = join(root, 'build')
-const stamp = join(output, 'asherah.sources')
 
 /** The Rust addon, as the host's machine needs it. */
 export const nativeBuild: Step = commandStep('native addon', process.execPath, [
   join(root, 'scripts', 'build-native.ts'),
 ])
 
-/** The library's JavaScript and its declarations. Unchanged sources are not compiled again. */
-export const libraryBuild: Step = { name: 'tsc: build asherah', action: buildLibrary }
+/** The packages' JavaScript and their declarations. Unchanged sources are not compiled again. */
+export const libraryBuild: Step = { name: 'tsc: build the packages', action: buildPackages }
 
-/** The tarball that npm would publish, at {@link tarball}. */
-export const packageBuild: Step = { name: 'npm pack', action: packLibrary }
+/** The tarballs that npm would publish, at {@link tarballs}. */
+export const packageBuild: Step = { name: 'npm pack', action: packPackages }
 
-async function buildLibrary(): Promise<StepResult> {
-  const sources = fingerprint()
-  const dist = join(library, 'dist')
+async function buildPackages(): Promise<StepResult> {
+  const printed: string[] = []
+  for (const one of packages) {
+    const result = await buildPackage(one)
+    if (result.failed > 0) return result
+    printed.push(result.output)
+  }
+  return success(printed.join(''))
+}
+
+async function buildPackage(one: PublishedPackage): Promise<StepResult> {
+  const sources = fingerprint(one)
+  const stamp = join(output, `${one.name}.sources`)
+  const folder = join(root, 'packages', one.folder)
+  const dist = join(folder, 'dist')
   if (existsSync(dist) && existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return success()
   rmSync(dist, { recursive: true, force: true })
   rmSync(stamp, { force: true })
   const compiler = join(root, 'node_modules', '.bin', 'tsc')
-  const result = await run(compiler, ['--project', join(library, 'tsconfig.json'), '--pretty', 'false'])
+  const result = await run(compiler, ['--project', join(folder, 'tsconfig.json'), '--pretty', 'false'])
   if (result.code !== 0) return failure(result.output)
-  await bundleLibrary(dist)
+  await bundle(one, folder, dist)
   mkdirSync(output, { recursive: true })
   writeFileSync(stamp, sources)
   return success(result.output)
@@ -48,18 +73,20 @@ async function buildLibrary(): Promise<StepResult> {
  * One file for each entry of the package and what they share, in place of some sixty: each file of ES modules costs a third
  * of a millisecond at start. Declarations stay as tsc wrote them.
  */
-async function bundleLibrary(dist: string): Promise<void> {
-  const { exports } = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8')) as {
-    exports: Record<string, string | { readonly default: string }>
+async function bundle(one: PublishedPackage, folder: string, dist: string): Promise<void> {
+  const { exports, bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+    readonly exports: Readonly<Record<string, string | { readonly default: string }>>
+    readonly bin?: Readonly<Record<string, string>>
   }
   const entries = Object.values(exports).flatMap((entry) =>
     typeof entry === 'string' ? [] : [entry.default],
   )
+  const sources = [...entries, ...Object.values(bin ?? {})].map((file) =>
+    file.replace('./dist/', '').replace(/\.js$/, '.ts'),
+  )
   await build({
-    entryPoints: [...entries, './dist/engine/bridge-worker.js'].map((file) =>
-      join(library, file.replace('./dist/', 'src/').replace(/\.js$/, '.ts')),
-    ),
-    outbase: join(library, 'src'),
+    entryPoints: [...sources, ...one.programs].map((file) => join(folder, 'src', file)),
+    outbase: join(folder, 'src'),
     outdir: dist,
     // One folder deep, like the sources that look for the addon and the bridge beside themselves.
     chunkNames: 'shared/[hash]',
@@ -77,45 +104,46 @@ async function bundleLibrary(dist: string): Promise<void> {
   })
 }
 
-function fingerprint(): string {
+/** Of this package's sources and of the packages that it may import. */
+function fingerprint(one: PublishedPackage): string {
   const hash = createHash('sha256')
-  const files = globSync(
-    [
-      'packages/asherah/src/**/*.ts',
-      '{tsconfig.base,packages/asherah/tsconfig,packages/asherah/package}.json',
-    ],
-    {
-      cwd: root,
-    },
+  const folders = packages.slice(0, packages.indexOf(one) + 1).map(({ folder }) => folder)
+  const files = folders.flatMap((folder) =>
+    globSync([`packages/${folder}/src/**/*.ts`, `packages/${folder}/{tsconfig,package}.json`], { cwd: root }),
   )
-  for (const file of ['package-lock.json', ...files.toSorted()]) {
+  for (const file of ['package-lock.json', 'tsconfig.base.json', ...files.toSorted()]) {
     const content = readFileSync(join(root, file))
     hash.update(`${file}\0${content.length}\0`).update(content)
   }
   return hash.digest('hex')
 }
 
-/** The packed library of the last {@link packageBuild}. */
-export function tarball(): string {
+/** The packed packages of the last {@link packageBuild}. */
+export function tarballs(): readonly string[] {
   const files = existsSync(output) ? readdirSync(output).filter((file) => /^asherah-.*\.tgz$/.test(file)) : []
-  const [file] = files
-  if (file === undefined) throw new Error('no packed library in build/: run `npm run build`')
-  return join(output, file)
+  if (files.length < packages.length) throw new Error('no packed packages in build/: run `npm run build`')
+  return files.map((file) => join(output, file))
 }
 
-async function packLibrary(): Promise<StepResult> {
-  const staging = join(output, 'package')
-  rmSync(staging, { recursive: true, force: true })
-  mkdirSync(staging, { recursive: true })
+async function packPackages(): Promise<StepResult> {
+  mkdirSync(output, { recursive: true })
   for (const file of readdirSync(output)) if (file.endsWith('.tgz')) rmSync(join(output, file))
-  for (const entry of ['package.json', 'dist', 'native']) {
-    cpSync(join(library, entry), join(staging, entry), { recursive: true })
+  const printed: string[] = []
+  for (const { name, folder, files } of packages) {
+    const staging = join(output, 'package', name)
+    rmSync(staging, { recursive: true, force: true })
+    mkdirSync(staging, { recursive: true })
+    for (const entry of ['package.json', 'dist', ...files]) {
+      cpSync(join(root, 'packages', folder, entry), join(staging, entry), { recursive: true })
+    }
+    for (const entry of ['README.md', 'LICENSE', 'CHANGELOG.md', 'docs']) {
+      cpSync(join(root, entry), join(staging, entry), { recursive: true })
+    }
+    const result = await npm(['pack', staging, '--pack-destination', output, '--loglevel=error'], root)
+    if (result.code !== 0) return failure(result.output)
+    printed.push(result.output)
   }
-  for (const entry of ['README.md', 'LICENSE', 'CHANGELOG.md', 'docs']) {
-    cpSync(join(root, entry), join(staging, entry), { recursive: true })
-  }
-  const result = await npm(['pack', staging, '--pack-destination', output, '--loglevel=error'], root)
-  return result.code === 0 ? success(result.output) : failure(result.output)
+  return success(printed.join(''))
 }
 
 /** Runs the host's npm on the host's Node. */

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { npm, tarball } from './build.ts'
+import { npm, tarballs } from './build.ts'
 import { hostNode, root, run } from './command.ts'
 import { failure, type Step, type StepResult, success } from './steps.ts'
 
@@ -65,7 +65,15 @@ async function inConsumer(): Promise<StepResult> {
   try {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
     const installed = await npm(
-      ['install', tarball(), '--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+      [
+        'install',
+        ...tarballs(),
+        '--prefer-offline',
+        '--ignore-scripts',
+        '--no-audit',
+        '--no-fund',
+        '--loglevel=error',
+      ],
       folder,
     )
     if (installed.code !== 0) return failure(installed.output)

@@ -16,7 +16,7 @@ import { spawnSync } from 'node:child_process'
  */
 
 /** The tasks that start servers. */
-const serverTasks = ['test:integration']
+const serverTasks = ['test', 'test:integration']
 
 /** @type {readonly SystemTool[]} */
 export const systemTools = [

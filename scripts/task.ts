@@ -58,6 +58,7 @@ async function fullTest(patterns: readonly string[]): Promise<number> {
   const steps = new StepRunner()
   await lintAndUnitTests(steps, patterns)
   await steps.runChain([packageBuild, smokeTest])
+  await steps.runChain([testPackages, integrationTests([])])
   return steps.finish()
 }
 
