@@ -83,6 +83,41 @@ export async function measureMemory(plan: Plan, figures: Figures): Promise<void>
   }
 }
 
+/** How long the event loop stands still while a large payload is handled asynchronously, beside a copy of that payload. */
+export async function measureStalls(plan: Plan, figures: Figures): Promise<void> {
+  const output = await child('large-stall.ts', [], [plan.quick ? '3' : '9'])
+  const series = JSON.parse(output) as readonly {
+    readonly name: string
+    readonly copy: string | null
+    readonly rounds: readonly number[]
+  }[]
+  for (const { name, copy, rounds } of series) {
+    const comparison = copy === null ? undefined : ({ against: copy, by: 'difference', most: 5 } as const)
+    for (const value of rounds)
+      figures.add({ name, group: 'stall', unit: 'ms', ...(comparison && { comparison }) }, value)
+  }
+}
+
+/** Two worker threads, each with a factory of its own, against one. */
+export async function measureWorkers(plan: Plan, figures: Figures): Promise<void> {
+  for (let round = 0; round < (plan.quick ? 2 : 7); round++) {
+    for (const operation of ['encrypt', 'decrypt']) {
+      const one = `one worker, ${operation} 64 B`
+      const measured = async (count: number): Promise<number> =>
+        Number(await child('workers.ts', [], [operation, String(count), plan.quick ? '200' : '500']))
+      figures.add({ name: one, group: 'workers', unit: 'ns' }, await measured(1))
+      const comparison = { against: one, by: 'ratio', most: 1 / 1.7 } as const
+      const two: Measurand = {
+        name: `two workers, ${operation} 64 B`,
+        group: 'workers',
+        unit: 'ns',
+        comparison,
+      }
+      figures.add(two, await measured(2))
+    }
+  }
+}
+
 /** What a metrics hook costs that is not set, that was removed, and that is set. */
 export async function measureHook(plan: Plan, figures: Figures): Promise<void> {
   const output = await child('hook-cost.ts', [], [plan.quick ? '15' : '101'])

@@ -39,19 +39,10 @@ export class CoreLoop {
   }
 
   static async build(): Promise<CoreLoop> {
-    const example = 'core_bench'
-    const args = ['build', '--release', '--locked', '--package', 'asherah-core', '--example', example]
-    const { code, output } = await run('cargo', [...args, '--message-format', 'json-render-diagnostics'])
-    if (code !== 0) throw new Error(output.replace(/^\{.*\}$\n?/gm, ''))
-    for (const line of output.split('\n')) {
-      if (!line.startsWith('{"reason":"compiler-artifact"')) continue
-      const { target, executable } = JSON.parse(line) as Message
-      if (target?.name === example && typeof executable === 'string') return new CoreLoop(executable)
-    }
-    throw new Error(`cargo named no executable of ${example}`)
+    return new CoreLoop(await buildExample('core_bench'))
   }
 
-  /** One round of all its figures, about a second. */
+  /** One round of all its figures, about two seconds. */
   async round(figures: Figures): Promise<void> {
     wakeProcessor()
     const { code, output } = await run(this.#executable, ['--json', '--quick'], { timeoutMs: 60_000 })
@@ -68,4 +59,17 @@ export class CoreLoop {
       figures.add({ name, group, unit: 'ns', comparison }, ns)
     }
   }
+}
+
+/** Builds an example of the core as it is released; its path. */
+export async function buildExample(example: string): Promise<string> {
+  const args = ['build', '--release', '--locked', '--package', 'asherah-core', '--example', example]
+  const { code, output } = await run('cargo', [...args, '--message-format', 'json-render-diagnostics'])
+  if (code !== 0) throw new Error(output.replace(/^\{.*\}$\n?/gm, ''))
+  for (const line of output.split('\n')) {
+    if (!line.startsWith('{"reason":"compiler-artifact"')) continue
+    const { target, executable } = JSON.parse(line) as Message
+    if (target?.name === example && typeof executable === 'string') return executable
+  }
+  throw new Error(`cargo named no executable of ${example}`)
 }

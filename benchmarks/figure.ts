@@ -6,6 +6,8 @@ export interface Comparison {
   readonly by: 'ratio' | 'difference' | 'value'
   /** The bar: the most that the ratio, difference or value should be. */
   readonly most?: number
+  /** The bar from the other side: the least that it should be. */
+  readonly least?: number
 }
 
 /** What is measured, before there are numbers. */
@@ -28,6 +30,7 @@ export interface Verdict {
   readonly by: Comparison['by']
   readonly value: number
   readonly most: number | undefined
+  readonly least: number | undefined
   /** Undefined without a bar. */
   readonly met: boolean | undefined
 }
@@ -50,7 +53,7 @@ export class Figures {
   verdict(figure: Figure): Verdict | undefined {
     const { comparison } = figure
     if (comparison === undefined) return undefined
-    const { against, by, most } = comparison
+    const { against, by, most, least } = comparison
     const value = against === undefined ? median(figure.rounds) : this.#compared(figure, against, by)
     if (value === undefined) return undefined
     return {
@@ -59,7 +62,11 @@ export class Figures {
       by,
       value,
       most,
-      met: most === undefined ? undefined : value <= most,
+      least,
+      met:
+        most === undefined && least === undefined
+          ? undefined
+          : value <= (most ?? Number.POSITIVE_INFINITY) && value >= (least ?? Number.NEGATIVE_INFINITY),
     }
   }
 

@@ -3,11 +3,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { root } from '../scripts/command.ts'
-import { measureHook, measureMemory, measureStarts } from './children.ts'
+import { measureHook, measureMemory, measureStalls, measureStarts, measureWorkers } from './children.ts'
+import { measureColdDynamoDb } from './cold-dynamodb.ts'
+import { measureColdPostgres } from './cold-postgres.ts'
 import { CoreLoop } from './core-loop.ts'
 import { Figures } from './figure.ts'
 import { GroupProcess } from './group-process.ts'
 import { describeMachine, load } from './machine.ts'
+import { PeerLoop } from './peer-loop.ts'
 import { type Group, help, type Plan, readPlan } from './plan.ts'
 import { makeReport, summary, table } from './report.ts'
 
@@ -33,6 +36,15 @@ async function measure(plan: Plan): Promise<void> {
   const machine = await describeMachine()
   const loadBefore = load()
   await measureCalls(plan, figures)
+  await measureColdStores(plan, figures)
+  if (plan.groups.has('large')) {
+    progress('stalls of the event loop')
+    await measureStalls(plan, figures)
+  }
+  if (plan.groups.has('workers')) {
+    progress('worker threads')
+    await measureWorkers(plan, figures)
+  }
   if (plan.groups.has('hook')) {
     progress('metrics hook')
     await measureHook(plan, figures)
@@ -63,6 +75,7 @@ async function measureCalls(plan: Plan, figures: Figures): Promise<void> {
   progress('building the Rust core’s own loop')
   const core = await CoreLoop.build()
   const groups: GroupProcess[] = []
+  const peer = plan.groups.has('peer') ? await PeerLoop.start(plan.roundMs) : undefined
   try {
     for (const name of names) {
       progress(`preparing ${name}`)
@@ -74,11 +87,25 @@ async function measureCalls(plan: Plan, figures: Figures): Promise<void> {
     for (let round = 1; round <= plan.rounds; round++) {
       progress(`round ${round} of ${plan.rounds}`)
       await core.round(figures)
+      await peer?.round(figures)
       for (const group of groups)
         for (const [measurand, ns] of await group.round()) figures.add(measurand, ns)
     }
   } finally {
     for (const group of groups) group.close()
+    peer?.close()
+  }
+}
+
+/** Stores that are not installed are told, and left out. */
+async function measureColdStores(plan: Plan, figures: Figures): Promise<void> {
+  const stores = { postgres: measureColdPostgres, dynamodb: measureColdDynamoDb } as const
+  for (const [group, measureStore] of Object.entries(stores)) {
+    if (!plan.groups.has(group as keyof typeof stores)) continue
+    progress(`cold partitions: ${group}`)
+    const reason = await measureStore(plan, figures)
+    progress('')
+    if (reason !== undefined) console.log(`${group} is left out: ${reason}`)
   }
 }
 
@@ -86,10 +113,13 @@ async function measureCalls(plan: Plan, figures: Figures): Promise<void> {
 function timedGroups(wanted: ReadonlySet<Group>): readonly string[] {
   const has = (...names: Group[]): boolean => names.some((name) => wanted.has(name))
   return [
-    ...(has('session', 'async', 'module', 'partitions') ? ['session'] : []),
-    ...(has('async') ? ['async'] : []),
-    ...(has('module') ? ['module'] : []),
-    ...(has('partitions') ? ['partitions 2,048', 'partitions 100,000'] : []),
+    ...(has('session', 'async', 'module', 'partitions', 'peer') ? ['session'] : []),
+    ...(has('async', 'peer') ? ['async'] : []),
+    ...(has('module', 'peer') ? ['module'] : []),
+    ...(has('partitions', 'peer') ? ['partitions 2,048'] : []),
+    ...(has('partitions') ? ['partitions 100,000'] : []),
+    ...(has('many') ? ['many'] : []),
+    ...(has('large') ? ['large'] : []),
     ...(has('cold') ? ['cold'] : []),
   ]
 }

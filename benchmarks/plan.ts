@@ -1,7 +1,22 @@
 import { parseArgs } from 'node:util'
 
 /** What can be measured by itself; `core` goes with everything that is compared with it. */
-export const groups = ['session', 'async', 'module', 'partitions', 'cold', 'hook', 'start', 'memory'] as const
+export const groups = [
+  'session',
+  'async',
+  'module',
+  'partitions',
+  'many',
+  'large',
+  'workers',
+  'peer',
+  'cold',
+  'postgres',
+  'dynamodb',
+  'hook',
+  'start',
+  'memory',
+] as const
 export type Group = (typeof groups)[number]
 
 /** What to measure, and for how long. */
@@ -22,7 +37,7 @@ export interface Plan {
 
 export const help = `npm run bench -- [--quick] [--only GROUP]… [--json PATH]
 
-  --quick        some seconds instead of about two minutes; read its figures as rough ones
+  --quick        half a minute instead of about three minutes; read its figures as rough ones
   --only GROUP   measure this group alone (may be given several times): ${groups.join(', ')}
   --json PATH    write the figures there instead of into build/benchmarks`
 

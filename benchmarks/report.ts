@@ -58,11 +58,19 @@ function cells(figure: Report['figures'][number]): readonly string[] {
   const spread = middleHalf(rounds).map(digits).join(' – ')
   const own = [name, `${digits(figure.median)} ${unit}`, spread]
   if (verdict === undefined) return own
-  const { against = '', by, value, most, met } = verdict
+  const { against = '', by, value, most, least, met } = verdict
   const shown =
     by === 'ratio' ? `× ${value.toFixed(2)}` : `${by === 'difference' ? '+ ' : ''}${digits(value)} ${unit}`
-  const bar = most === undefined ? '' : `≤ ${most}${by === 'ratio' ? '' : ` ${unit}`}`
+  const limit = most ?? least
+  const bar =
+    limit === undefined
+      ? ''
+      : `${most === undefined ? '≥' : '≤'} ${digitsOfBar(limit)}${by === 'ratio' ? '' : ` ${unit}`}`
   return [...own, against, shown, bar, met === undefined ? '' : met ? '✔' : '✖']
+}
+
+function digitsOfBar(value: number): string {
+  return String(Math.round(value * 100) / 100)
 }
 
 function digits(value: number): string {

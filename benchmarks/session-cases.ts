@@ -21,9 +21,18 @@ const partition = 'tenant-42'
 const coreBars: Readonly<Record<number, number>> = { [small]: 2.5, [8 << 10]: 2 }
 
 /** The name of a figure of one session's synchronous calls. */
-function syncFigure(operation: string, size: number): string {
+export function syncFigure(operation: string, size: number): string {
   return `session, ${operation} ${sizeName(size)}`
 }
+
+/** The name of a figure of calls awaited one by one. */
+export function asyncFigure(operation: string): string {
+  return `${operation}Async ${sizeName(small)}, awaited one by one`
+}
+
+/** The names of the figures that take 2,048 partitions in turn. */
+export const heldPartitionsFigure = 'session, encrypt 64 B, 2,048 partitions in turn'
+export const modulePartitionsFigure = 'module, encrypt 64 B, 2,048 partitions in turn'
 
 const caseGroups = {
   session: sessionCases,
@@ -32,6 +41,8 @@ const caseGroups = {
   'partitions 2,048': () => partitionCases(2_048, 1.7),
   'partitions 100,000': () => partitionCases(100_000, 4),
   cold: coldCases,
+  many: manyCases,
+  large: largeCases,
 } as const
 
 /** A group of timed cases with everything made that they need. */
@@ -84,7 +95,7 @@ function asyncCases(): CaseGroup {
     return [
       {
         ...common,
-        name: `${name}, awaited one by one`,
+        name: asyncFigure(operation),
         comparison: { against, by: 'ratio', most: 1.7 },
         run: awaited(calls[operation]),
       },
@@ -106,7 +117,9 @@ function moduleCases(): CaseGroup {
   const text = randomBytes(small / 2).toString('hex')
   const record = encrypt(partition, data)
   const textRecord = encryptString(partition, text)
-  const ids = new Turns(Array.from({ length: 512 }, (_, index) => `tenant-${index}`))
+  const turns = (count: number): Turns<string> =>
+    new Turns(Array.from({ length: count }, (_, index) => `tenant-${index}`))
+  const [ids, manyIds] = [turns(512), turns(2_048)]
   const timed = (name: string, operation: string, run: TimedCase['run'], warmUp?: number): TimedCase => ({
     name: `module, ${name}`,
     group: 'module',
@@ -146,6 +159,12 @@ function moduleCases(): CaseGroup {
       'encrypt',
       repeatedly(() => encrypt(ids.next(), data)),
       1_024,
+    ),
+    timed(
+      modulePartitionsFigure.slice('module, '.length),
+      'encrypt',
+      repeatedly(() => encrypt(manyIds.next(), data)),
+      4_096,
     ),
   ]
   return { cases, close: shutdown }
@@ -206,6 +225,65 @@ function coldCases(): CaseGroup {
     loading.close()
   }
   return { cases, close }
+}
+
+/** Records in one call. */
+const batch = 1_000
+
+/** Many records in one call: nanoseconds a record. */
+function manyCases(): CaseGroup {
+  const factory = new SessionFactory(configuration())
+  const session = factory.getSession(partition)
+  const cases = sizes.flatMap((size): TimedCase[] => {
+    const datas = Array.from({ length: batch }, () => randomBytes(size))
+    const texts = datas.map((data) => data.toString('hex').slice(0, size))
+    const records = datas.map((data) => session.encrypt(data))
+    const textRecords = texts.map((text) => session.encryptString(text))
+    const timed = (
+      operation: string,
+      core: 'encrypt' | 'decrypt',
+      call: () => readonly { error: unknown }[],
+    ): TimedCase => ({
+      name: `session, ${operation} ${sizeName(size)}, ${batch.toLocaleString('en')} a call`,
+      group: 'many',
+      unit: 'ns',
+      comparison: { against: coreFigure(core, size), by: 'ratio', ...bar(size === small ? 1.6 : undefined) },
+      calls: 20_000,
+      run: (calls) => {
+        for (let done = 0; done < calls; done += batch) {
+          if (call()[0]?.error !== undefined) throw new Error(`${operation} failed`)
+        }
+      },
+    })
+    return [
+      timed('encryptMany', 'encrypt', () => session.encryptMany(datas)),
+      timed('decryptMany', 'decrypt', () => session.decryptMany(records)),
+      timed('encryptStringMany', 'encrypt', () => session.encryptStringMany(texts)),
+      timed('decryptStringMany', 'decrypt', () => session.decryptStringMany(textRecords)),
+    ]
+  })
+  return { cases, close: () => factory.close() }
+}
+
+/** Payloads of megabytes: at least 70 % of the throughput of the core's loop. */
+function largeCases(): CaseGroup {
+  const factory = new SessionFactory(configuration())
+  const session = factory.getSession(partition)
+  const cases = [1 << 20, 32 << 20].flatMap((size): TimedCase[] => {
+    const data = randomBytes(size)
+    const record = session.encrypt(data)
+    const calls = Math.max(4, (128 << 20) / size)
+    const timed = (operation: 'encrypt' | 'decrypt', call: () => unknown): TimedCase => ({
+      name: syncFigure(operation, size),
+      group: 'large',
+      unit: 'ns',
+      comparison: { against: coreFigure(operation, size), by: 'ratio', most: 1 / 0.7 },
+      calls,
+      run: repeatedly(call),
+    })
+    return [timed('encrypt', () => session.encrypt(data)), timed('decrypt', () => session.decrypt(record))]
+  })
+  return { cases, close: () => factory.close() }
 }
 
 function bar(most: number | undefined): { most?: number } {

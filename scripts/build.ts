@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { hostNode, root, run } from './command.ts'
 import { commandStep, failure, type Step, type StepResult, success } from './steps.ts'
 
@@ -20,13 +20,23 @@ interface PublishedPackage {
   readonly folder: string
   /** Sources that are started, not imported, and so are named nowhere in `package.json`. */
   readonly programs: readonly string[]
+  /** The source that most users import: with all that it needs it becomes two files. */
+  readonly core?: string
   /** What goes into the tarball beside `package.json` and `dist`, from the package's folder. */
   readonly files: readonly string[]
 }
 
 /** In the order in which each may import what stands before it. */
 const packages: readonly PublishedPackage[] = [
-  { name: 'asherah', folder: 'asherah', programs: ['engine/bridge-worker.ts'], files: ['native'] },
+  {
+    name: 'asherah',
+    folder: 'asherah',
+    programs: ['engine/bridge-worker.ts'],
+    core: 'index.ts',
+    files: ['native'],
+  },
+  { name: 'asherah-server', folder: 'server', programs: ['worker-process.ts'], files: ['proto'] },
+  { name: 'asherah-cli', folder: 'cli', programs: [], files: [] },
 ]
 
 const output = join(root, 'build')
@@ -84,8 +94,14 @@ async function bundle(one: PublishedPackage, folder: string, dist: string): Prom
   const sources = [...entries, ...Object.values(bin ?? {})].map((file) =>
     file.replace('./dist/', '').replace(/\.js$/, '.ts'),
   )
+  const entryPoints = [...sources, ...one.programs].map((file) => join(folder, 'src', file))
   await build({
-    entryPoints: [...sources, ...one.programs].map((file) => join(folder, 'src', file)),
+    entryPoints,
+    ...(one.core !== undefined && {
+      plugins: [importedByAll(join(folder, 'src', one.core), entryPoints)],
+      // The package says that its files have no side effects, which would leave those imports out.
+      ignoreAnnotations: true,
+    }),
     outbase: join(folder, 'src'),
     outdir: dist,
     // One folder deep, like the sources that look for the addon and the bridge beside themselves.
@@ -102,6 +118,22 @@ async function bundle(one: PublishedPackage, folder: string, dist: string): Prom
     sourcemap: 'linked',
     logLevel: 'error',
   })
+}
+
+/**
+ * Has every entry import the core. The bundler makes a file for each set of entries that need the same sources: what the core
+ * needs, all of them need then, so that it stays together.
+ */
+function importedByAll(core: string, entryPoints: readonly string[]): Plugin {
+  return {
+    name: 'imported by all',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (path === core || !entryPoints.includes(path)) return undefined
+        return { contents: `${readFileSync(path, 'utf8')}\nimport ${JSON.stringify(core)}\n`, loader: 'ts' }
+      })
+    },
+  }
 }
 
 /** Of this package's sources and of the packages that it may import. */

@@ -16,14 +16,14 @@ import { spawnSync } from 'node:child_process'
  */
 
 /** The tasks that start servers. */
-const serverTasks = ['test', 'test:integration']
+const serverTasks = ['test', 'test:integration', 'soak']
 
 /** @type {readonly SystemTool[]} */
 export const systemTools = [
   {
-    name: 'cargo (Rust 1.88 or newer)',
+    name: 'cargo (Rust 1.89 or newer)',
     probe: ['cargo', '--version'],
-    atLeast: [1, 88],
+    atLeast: [1, 89],
     hint: 'install Rust from https://rustup.rs, or run `rustup update stable`',
   },
   {
@@ -98,6 +98,27 @@ export const systemTools = [
     apt: ['python3', 'python3-venv'],
     hint: 'install it, for instance with `sudo apt-get install python3-venv`',
     tasks: serverTasks,
+  },
+  {
+    name: 'Go 1.24 or newer (clients of the sidecar are built with it)',
+    probe: shell('PATH="$PATH:/usr/local/go/bin"; go version'),
+    atLeast: [1, 24],
+    hint: 'install it from https://go.dev/dl',
+    tasks: serverTasks,
+  },
+  {
+    name: 'systemd-analyze (it checks the sample unit)',
+    probe: ['systemd-analyze', '--version'],
+    apt: ['systemd'],
+    hint: 'install systemd, for instance with `sudo apt-get install systemd`',
+    tasks: serverTasks,
+  },
+  {
+    name: 'valgrind (it counts instructions)',
+    probe: ['valgrind', '--version'],
+    apt: ['valgrind'],
+    hint: 'install it, for instance with `sudo apt-get install valgrind`',
+    tasks: ['test', 'test:instructions'],
   },
   {
     name: 'openssl (the command)',

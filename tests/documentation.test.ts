@@ -24,6 +24,20 @@ describe('docs/errors.md', () => {
   })
 })
 
+describe('docs/threat-model.md', () => {
+  test('names a test for each promise, and none that is not there', () => {
+    const text = read('docs/threat-model.md')
+    const promises = /## Promises[\s\S]*?\n\n(?:\|.*\n)+/
+      .exec(text)?.[0]
+      .split('\n')
+      .filter((line) => line.startsWith('| '))
+    assert.ok(promises !== undefined && promises.length > 10)
+    for (const promise of promises.slice(1)) assert.match(promise, /`[\w./-]+\.(?:test\.ts|rs)`/)
+    for (const [, file = ''] of text.matchAll(/`([\w./-]+\.(?:test\.ts|rs))`/g))
+      assert.ok(read(file).includes('test'), file)
+  })
+})
+
 describe('the examples of', () => {
   /** Runs the code as a module of its own, after what it takes for granted, and answers with what it prints. */
   function run(name: string, before: string, code: string, last: string): string {

@@ -11,6 +11,8 @@ export interface NamedKey {
   /** What hits are counted under, as `system key`; several keys may share it. */
   readonly name: string
   readonly bytes: Uint8Array
+  /** Whether to look for its round keys too; as if true unless said. */
+  readonly expanded?: boolean
 }
 
 interface Needle {
@@ -32,19 +34,20 @@ const filterBits = 24
  * A key counts as found where half of it is found: the needles are its halves (16 bytes, 32 digits) and each round key, and
  * 20 characters of base64 from either end, for each way in which the key can lie in what was encoded.
  *
- * A filter of two megabytes, by a hash of four bytes, answers for almost all places; the rest is looked up by these
- * four bytes and compared.
+ * Two filters of two megabytes each answer for almost all places, by a hash of four bytes and by one of eight; the rest is
+ * looked up by the first four bytes and compared.
  */
 export class KeyPatterns {
   /** The bytes that the end of one piece and the beginning of the next must share, so that nothing is missed between them. */
   readonly longest: number
   readonly #byFirst = new Map<number, Needle[]>()
-  readonly #filter = new Uint8Array(1 << (filterBits - 3))
+  readonly #byFour = new Uint8Array(1 << (filterBits - 3))
+  readonly #byEight = new Uint8Array(1 << (filterBits - 3))
 
   constructor(keys: Iterable<NamedKey>) {
     let longest = 0
     for (const key of keys) {
-      for (const [form, bytes] of formsOf(key.bytes)) {
+      for (const [form, bytes] of formsOf(key)) {
         this.#add({ bytes, form, name: key.name, second: bytes.readUInt32LE(4) })
         longest = Math.max(longest, bytes.length)
       }
@@ -55,19 +58,24 @@ export class KeyPatterns {
 
   /** Tells of every needle that lies wholly in the bytes. */
   search(bytes: Buffer, onHit: OnHit): void {
-    const filter = this.#filter
+    const byFour = this.#byFour
+    const byEight = this.#byEight
+    // The eight bytes up to the current one.
     let first = 0
+    let second = 0
     for (let at = 0; at < bytes.length; at++) {
-      first = (first >>> 8) | ((bytes[at] as number) << 24)
-      const place = hash(first)
-      if (((filter[place >>> 3] as number) & (1 << (place & 7))) === 0) continue
-      const start = at - 3
-      if (start >= 0 && start + 8 <= bytes.length) this.#compare(bytes, start, first >>> 0, onHit)
+      first = (first >>> 8) | (second << 24)
+      second = (second >>> 8) | ((bytes[at] as number) << 24)
+      const four = hash(first)
+      if (((byFour[four >>> 3] as number) & (1 << (four & 7))) === 0) continue
+      const eight = hash(first ^ Math.imul(second, 0x85ebca6b))
+      if (((byEight[eight >>> 3] as number) & (1 << (eight & 7))) === 0) continue
+      if (at >= 7) this.#compare(bytes, at - 7, onHit)
     }
   }
 
-  #compare(bytes: Buffer, start: number, first: number, onHit: OnHit): void {
-    const candidates = this.#byFirst.get(first)
+  #compare(bytes: Buffer, start: number, onHit: OnHit): void {
+    const candidates = this.#byFirst.get(bytes.readUInt32LE(start))
     if (candidates === undefined) return
     const second = bytes.readUInt32LE(start + 4)
     for (const { bytes: needle, second: wanted, name, form } of candidates) {
@@ -79,12 +87,16 @@ export class KeyPatterns {
 
   #add(needle: Needle): void {
     const first = needle.bytes.readUInt32LE(0)
-    const place = hash(first)
-    this.#filter[place >>> 3] = (this.#filter[place >>> 3] ?? 0) | (1 << (place & 7))
+    mark(this.#byFour, hash(first))
+    mark(this.#byEight, hash(first ^ Math.imul(needle.second, 0x85ebca6b)))
     const others = this.#byFirst.get(first)
     if (others === undefined) this.#byFirst.set(first, [needle])
     else others.push(needle)
   }
+}
+
+function mark(filter: Uint8Array, place: number): void {
+  filter[place >>> 3] = (filter[place >>> 3] ?? 0) | (1 << (place & 7))
 }
 
 /** Multiplication by the golden ratio's 32 bits; its upper bits depend on all of the number's. */
@@ -92,8 +104,8 @@ function hash(first: number): number {
   return Math.imul(first, 0x9e3779b1) >>> (32 - filterBits)
 }
 
-function* formsOf(key: Uint8Array): Generator<readonly [KeyForm, Buffer]> {
-  const rounds = key.length === 32 ? roundKeys(key) : []
+function* formsOf({ bytes: key, expanded }: NamedKey): Generator<readonly [KeyForm, Buffer]> {
+  const rounds = expanded === false ? halves(key) : roundKeys(key)
   for (const [round, roundKey] of rounds.entries()) {
     const form = round < 2 ? 'raw' : 'schedule'
     yield [form, roundKey]
@@ -103,6 +115,11 @@ function* formsOf(key: Uint8Array): Generator<readonly [KeyForm, Buffer]> {
     yield [form, Buffer.from(text, 'latin1')]
     yield [form, Buffer.from(text, 'utf16le')]
   }
+}
+
+/** The first two round keys. */
+function halves(key: Uint8Array): Buffer[] {
+  return [Buffer.from(key.subarray(0, key.length / 2)), Buffer.from(key.subarray(key.length / 2))]
 }
 
 const charactersOfBase64 = 20

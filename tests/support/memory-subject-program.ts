@@ -3,11 +3,36 @@ import assert from 'node:assert/strict'
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { type AsherahConfig, type KeyManagementService, SessionFactory } from 'asherah'
+import {
+  type AsherahConfig,
+  type EnvelopeKeyRecord,
+  type KeyManagementService,
+  SessionFactory,
+} from 'asherah'
+import { MemoryMetastore } from '../../packages/asherah/src/metastore/memory.ts'
 import { ownMasterKey, type SubjectCommand, type SubjectWork } from './memory-subject.ts'
+import type { OracleRow } from './oracle.ts'
 
 let factory: SessionFactory | undefined
 let planted: Buffer | undefined
+const memoryRows: OracleRow[] = []
+
+/** The store that lives in this process, with what it was given to keep: nothing else can tell what it holds. */
+class RecordedMemory extends MemoryMetastore {
+  override store(keyId: string, created: number, record: EnvelopeKeyRecord): boolean {
+    const stored = super.store(keyId, created, record)
+    const { encryptedKey, parentKeyMeta: parent } = record
+    const keyRecord = JSON.stringify({
+      Created: created,
+      Key: Buffer.from(encryptedKey).toString('base64'),
+      ...(parent !== undefined && { ParentKeyMeta: { KeyId: parent.keyId, Created: parent.created } }),
+    })
+    if (stored) memoryRows.push({ id: keyId, created, keyRecord })
+    return stored
+  }
+}
+
+const recordedMemory = new RecordedMemory()
 
 /** A KMS as a user may write it, in plain Node. */
 function ownKms(): KeyManagementService {
@@ -28,7 +53,7 @@ function ownKms(): KeyManagementService {
 
 /** What is sealed as record `index`; now and then so large that the call goes to the thread pool. */
 function contentOf(index: number): Buffer {
-  const size = index % 100 === 99 ? 200_000 : (index * 37) % 1500
+  const size = index % 1000 === 999 ? 200_000 : (index * 37) % 1500
   return Buffer.alloc(size, createHash('sha256').update(String(index)).digest())
 }
 
@@ -66,19 +91,25 @@ async function decryptRecords(work: SubjectWork): Promise<void> {
 
 const steps: { readonly [Kind in SubjectCommand['kind']]: (command: never) => unknown } = {
   open: ({ config, own }: Extract<SubjectCommand, { kind: 'open' }>) => {
-    factory = new SessionFactory({ ...config, ...(own && { kms: ownKms() }) } as AsherahConfig)
+    factory = new SessionFactory({
+      ...config,
+      ...(config.metastore === 'memory' && { metastore: recordedMemory }),
+      ...(own && { kms: ownKms() }),
+    } as AsherahConfig)
   },
   encrypt: ({ work }: Extract<SubjectCommand, { kind: 'encrypt' }>) => encryptRecords(work),
   decrypt: ({ work }: Extract<SubjectCommand, { kind: 'decrypt' }>) => decryptRecords(work),
   warm: ({ partitions }: Extract<SubjectCommand, { kind: 'warm' }>) => factory?.warm(partitions),
   stats: () => factory?.stats(),
+  rows: () => memoryRows,
   close: async () => {
     await factory?.closeAsync()
     factory = undefined
   },
   // Masked, so that what is planted lies in one place.
   plant: ({ masked }: Extract<SubjectCommand, { kind: 'plant' }>) => {
-    planted = Buffer.allocUnsafeSlow(masked.length)
+    // With a backing store of its own: V8 would keep the bytes of a small array on its moving heap, and copies behind.
+    planted = Buffer.from(new ArrayBuffer(masked.length))
     for (const [index, byte] of masked.entries()) planted[index] = byte ^ 0xa5
   },
   remove: () => {

@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createDecipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ export type SubjectCommand =
   | { readonly kind: 'encrypt' | 'decrypt'; readonly work: SubjectWork }
   | { readonly kind: 'plant'; readonly masked: readonly number[] }
   | { readonly kind: 'warm'; readonly partitions: readonly string[] }
-  | { readonly kind: 'remove' | 'stats' | 'close' }
+  | { readonly kind: 'remove' | 'stats' | 'rows' | 'close' }
 
 /** The other process, whose memory is searched. */
 export class MemorySubject {
@@ -81,6 +81,11 @@ export class MemorySubject {
     await this.#ask({ kind: 'warm', partitions })
   }
 
+  /** What its memory metastore, which is used where the configuration names it, was given to keep. */
+  async rows(): Promise<OracleRow[]> {
+    return (await this.#ask({ kind: 'rows' })) as OracleRow[]
+  }
+
   async stats(): Promise<FactoryStats> {
     return (await this.#ask({ kind: 'stats' })) as FactoryStats
   }
@@ -123,6 +128,16 @@ export class MemorySubject {
 /** The master key of the process's own KMS, which is not written anywhere. */
 export function ownMasterKey(seed: string): Buffer {
   return createHash('sha256').update(`own KMS ${seed}`).digest()
+}
+
+/** What unwraps that KMS's keys: nonce, ciphertext, tag. */
+export function ownKmsOpens(seed: string): (sealed: Buffer) => Buffer {
+  const master = ownMasterKey(seed)
+  return (sealed) => {
+    const opener = createDecipheriv('aes-256-gcm', master, sealed.subarray(0, 12))
+    opener.setAuthTag(sealed.subarray(-16))
+    return Buffer.concat([opener.update(sealed.subarray(12, -16)), opener.final()])
+  }
 }
 
 /** The rows of a SQLite metastore. */

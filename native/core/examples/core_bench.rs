@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use asherah_core::memory::{Key, MemoryOptions, prepare};
 use asherah_core::{Freshness, Outcome, Ring, RingOptions, Scratch, Session, Standing};
 
-const SIZES: [usize; 4] = [64, 1 << 10, 8 << 10, 1 << 20];
+const SIZES: [usize; 5] = [64, 1 << 10, 8 << 10, 1 << 20, 32 << 20];
 const PARTITIONS: usize = 2_048;
 const DONE: Outcome = Outcome::Done { due: false, stale: false };
 

@@ -39,8 +39,13 @@ impl Gate {
         let Some(suffix) = rest.strip_prefix('_') else { return false };
         suffix == &*self.suffix
             || self.accepted.iter().any(|other| suffix == &**other)
-            || is_region_shaped(suffix)
+            || (is_region_shaped(suffix) && !ends_with_word(core, suffix))
     }
+}
+
+/// Where service and product are one word, `core_word` is partition `a_word`'s own id as well as `a`'s with a suffix.
+fn ends_with_word(core: &str, word: &str) -> bool {
+    core.strip_suffix(word).is_some_and(|rest| rest.ends_with('_'))
 }
 
 /// Letters, digits and `-`: what cloud regions are called. An `_` would reach into another partition's ids.

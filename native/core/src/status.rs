@@ -45,4 +45,6 @@ pub enum Fault {
     Closed = -18,
     /// The platform gives no memory that could be guarded.
     Unavailable = -19,
+    /// The process could not be kept from core dumps and debuggers.
+    Hardening = -20,
 }

@@ -57,6 +57,8 @@ fn with_a_suffix_own_configured_and_region_shaped_ones_pass() {
         ("_IK_a_svc_prod_us.west", false),
         ("_IK_a_svc_prod_\u{e9}", false),
         ("_IK_a_svc_prod_\u{ff11}", false),
+        // Where the service is `prod` too, this is partition `a_prod`.
+        ("_IK_a_svc_prod_prod", false),
         // Partition `a_svc_prod_x` in the same region: the Rust peer lets it pass.
         ("_IK_a_svc_prod_x_svc_prod_us-west-2", false),
         ("_IK_a_svc_prod_x_svc_prod", false),

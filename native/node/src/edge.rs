@@ -9,7 +9,11 @@ use asherah_core::Fault;
 use napi::sys;
 use sys::Status::{napi_ok as OK, napi_pending_exception as THREW, napi_string_expected as NO_STRING};
 
+use crate::text;
 use crate::wipe::wipe;
+
+/// The answer of a call of many records for an input of a wrong type.
+pub const WRONG_TYPE: i32 = -103;
 
 /// Room for a text at first.
 const FIRST: usize = 4096;
@@ -132,6 +136,49 @@ impl<'s> Env<'s> {
         }
     }
 
+    /// A place in an array.
+    pub fn index(self, value: Value<'s>) -> Result<u32, Stop> {
+        let mut index = 0;
+        // SAFETY: as in `number`.
+        match unsafe { sys::napi_get_value_uint32(self.raw, value.raw, &mut index) } {
+            OK => Ok(index),
+            _ => Err(Stop::Type("a number was expected")),
+        }
+    }
+
+    /// An element of an array, which no getter or proxy stands behind.
+    #[inline]
+    pub fn element(self, array: Value<'s>, index: u32) -> Result<Value<'s>, Stop> {
+        // SAFETY: a live environment and a value of it.
+        self.create(|value| unsafe { sys::napi_get_element(self.raw, array.raw, index, value) })
+    }
+
+    /// Sets an element of an array.
+    #[inline]
+    pub fn set_element(self, array: Value<'s>, index: u32, value: Value<'s>) -> Result<(), Stop> {
+        // SAFETY: a live environment and values of it.
+        self.check(unsafe { sys::napi_set_element(self.raw, array.raw, index, value.raw) })
+    }
+
+    /// Runs `work` in a handle scope of its own: the values that it makes end with it.
+    pub fn scoped<T>(self, work: impl for<'i> FnOnce(Env<'i>) -> T) -> Result<T, Stop> {
+        let mut scope = ptr::null_mut();
+        // SAFETY: a live environment and a place for the answer.
+        self.check(unsafe { sys::napi_open_handle_scope(self.raw, &mut scope) })?;
+        let result = work(Env { raw: self.raw, scope: PhantomData });
+        // SAFETY: just opened, and nothing of it is in use any more.
+        self.check(unsafe { sys::napi_close_handle_scope(self.raw, scope) })?;
+        Ok(result)
+    }
+
+    /// Takes back the exception that is on its way; false when that is impossible.
+    #[cold]
+    pub fn forget_exception(self) -> bool {
+        let mut error = ptr::null_mut();
+        // SAFETY: a live environment and a place for the answer.
+        OK == unsafe { sys::napi_get_and_clear_last_exception(self.raw, &mut error) }
+    }
+
     /// `true` or `false`.
     pub fn boolean(self, value: Value<'s>) -> Result<bool, Stop> {
         let mut boolean = false;
@@ -237,7 +284,7 @@ impl<'s> Env<'s> {
     /// there is too little of it. The old one holds nothing any more.
     fn text_within(self, value: Value<'s>, room: usize, out: &mut Vec<u8>) -> Result<bool, Stop> {
         if out.capacity() < room {
-            *out = Vec::with_capacity(room);
+            *out = text::take(room);
         }
         let room = out.capacity();
         let mut len = 0;
@@ -349,7 +396,9 @@ impl View<'_> {
     /// Puts a copy of the bytes in the place of what `out` held.
     pub fn copy_to(self, out: &mut Vec<u8>) {
         out.clear();
-        out.reserve_exact(self.len);
+        if out.capacity() < self.len {
+            *out = text::take(self.len);
+        }
         if self.is_shared {
             out.extend((0..self.len).map(|index| self.at(index).load(Ordering::Relaxed)));
         } else {

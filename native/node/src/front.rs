@@ -50,8 +50,8 @@ pub struct State {
     pub plain: Plain,
     /// Where decrypted bytes go.
     pub pool: Pool,
-    /// Memory that calls on the thread pool are done with; it holds no plaintext.
-    pub spare: Vec<Vec<u8>>,
+    /// Whether the last call found the key due for a check that it is to start.
+    pub is_due: bool,
     mailbox: Option<Mailbox>,
 }
 
@@ -73,7 +73,7 @@ impl Front {
             record: Vec::new(),
             plain: Plain::default(),
             pool: Pool::new(),
-            spare: Vec::new(),
+            is_due: false,
             mailbox: None,
         };
         let front = Rc::into_raw(Rc::new(Front(RefCell::new(state))));
@@ -98,7 +98,7 @@ unsafe extern "C" fn end(front: *mut c_void) {
 impl State {
     /// Tells the mailbox's reader what the result does not say, or stops where there is no result.
     #[inline]
-    pub fn settle(&self, outcome: Outcome) -> Result<(), Stop> {
+    pub fn settle(&mut self, outcome: Outcome) -> Result<(), Stop> {
         self.tell(matches!(outcome, Outcome::Done { due: true, .. }));
         match outcome {
             Outcome::Done { .. } => Ok(()),
@@ -108,10 +108,11 @@ impl State {
 
     /// Tells the mailbox's reader whether this call is to start a check of the key.
     #[inline]
-    pub fn tell(&self, due: bool) {
-        if let Some(Mailbox(first)) = self.mailbox {
+    pub fn tell(&mut self, due: bool) {
+        self.is_due = due;
+        if let Some(Mailbox(first)) = &self.mailbox {
             // SAFETY: `attach` keeps the array alive, and JavaScript does not run now.
-            unsafe { *first = i32::from(due) };
+            unsafe { **first = i32::from(due) };
         }
     }
 

@@ -9,21 +9,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::str;
+use std::sync::Arc;
 
 use asherah_core::ring::State;
 use asherah_core::{Fault, Outcome, PlaintextSink, Scratch, Session};
 use napi::sys;
-use sys::Status::napi_ok as OK;
 
 use crate::edge::{Env, Stop, Value};
-use crate::front::{CANARIES, Call, Front, MISS, OVERDUE, TOLERATE, enter, status};
-use crate::plaintext::Own;
+use crate::front::{CANARIES, Call, Front, ISOLATE, MISS, OVERDUE, TOLERATE, enter, status};
+use crate::plaintext::{Memory, Options, Own};
 use crate::records::{MOST_PAYLOAD, MOST_RECORD, NO_BYTES, NO_RECORD, NO_TEXT};
+use crate::text;
 use crate::wipe::Plain;
-
-/// Memory kept from call to call: so many pieces of at most so many bytes.
-const KEPT_PIECES: usize = 4;
-const KEPT: usize = 2 << 20;
 
 /// One call on its way through the thread pool.
 #[derive(Debug)]
@@ -48,14 +45,15 @@ enum Task {
 /// Memory for a plaintext that becomes an `ArrayBuffer` without another copy.
 #[derive(Debug)]
 struct Place {
-    canaries: bool,
+    options: Options,
+    earlier: Option<Arc<Memory>>,
     own: Option<Own>,
     fault: Option<Fault>,
 }
 
 impl PlaintextSink for Place {
     fn place(&mut self, len: usize) -> Option<&mut [u8]> {
-        match Own::new(len, self.canaries) {
+        match Own::new(len, self.options, self.earlier.take()) {
             Ok(own) => Some(self.own.insert(own).bytes()),
             Err(fault) => {
                 self.fault = Some(fault);
@@ -70,7 +68,8 @@ struct Whole(Plain);
 
 impl PlaintextSink for Whole {
     fn place(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.0.0 = vec![0; len];
+        self.0.0 = text::take(len);
+        self.0.0.resize(len, 0);
         Some(&mut self.0.0)
     }
 }
@@ -86,9 +85,9 @@ pub unsafe extern "C" fn encrypt(env: sys::napi_env, info: sys::napi_callback_in
                 return Err(Fault::TooLarge.into());
             }
             order.look_up_latest(call.front)?;
-            let (mut payload, record) = (Plain(spare(&call)?), spare(&call)?);
+            let mut payload = Plain::default();
             view.copy_to(&mut payload.0);
-            order.start(&call, Task::Encrypt { payload, record })
+            order.start(&call, Task::Encrypt { payload, record: Vec::new() })
         })
     }
 }
@@ -102,12 +101,12 @@ pub unsafe extern "C" fn encrypt_string(
     unsafe {
         enter::<3>(env, info, |call| {
             let order = Order::of(&call)?;
-            let (mut payload, record) = (Plain(spare(&call)?), spare(&call)?);
+            let mut payload = Plain::default();
             if !call.env.text(call.args[1], MOST_PAYLOAD, &mut payload.0)? {
                 return Err(Stop::Type(NO_TEXT));
             }
             order.look_up_latest(call.front)?;
-            order.start(&call, Task::Encrypt { payload, record })
+            order.start(&call, Task::Encrypt { payload, record: Vec::new() })
         })
     }
 }
@@ -120,7 +119,11 @@ pub unsafe extern "C" fn decrypt(env: sys::napi_env, info: sys::napi_callback_in
             let order = Order::of(&call)?;
             let record = record_of(&call)?;
             order.look_up_of(&record, call.front)?;
-            let place = Place { canaries: order.mode & CANARIES != 0, own: None, fault: None };
+            let options =
+                Options { isolated: order.mode & ISOLATE != 0, canaries: order.mode & CANARIES != 0 };
+            // About as much as there is to open, base64 taken off.
+            let earlier = call.front.state()?.pool.earlier(record.len() / 4 * 3, options);
+            let place = Place { options, earlier, own: None, fault: None };
             order.start(&call, Task::Decrypt { record, place })
         })
     }
@@ -143,7 +146,7 @@ pub unsafe extern "C" fn decrypt_string(
 }
 
 fn record_of(call: &Call<'_, 3>) -> Result<Vec<u8>, Stop> {
-    let mut record = spare(call)?;
+    let mut record = Vec::new();
     if call.env.text(call.args[1], MOST_RECORD, &mut record)? {
         return Ok(record);
     }
@@ -153,21 +156,6 @@ fn record_of(call: &Call<'_, 3>) -> Result<Vec<u8>, Stop> {
     }
     view.copy_to(&mut record);
     Ok(record)
-}
-
-/// Memory of an earlier call: what is new costs a page fault every 4 KiB.
-fn spare(call: &Call<'_, 3>) -> Result<Vec<u8>, Stop> {
-    Ok(call.front.state()?.spare.pop().unwrap_or_default())
-}
-
-fn give_back(front: &Front, mut memory: Vec<u8>) {
-    memory.clear();
-    if let Ok(mut state) = front.state()
-        && memory.capacity() <= KEPT
-        && state.spare.len() < KEPT_PIECES
-    {
-        state.spare.push(memory);
-    }
 }
 
 /// Takes no plaintext: the question of a look-up is answered before there is one.
@@ -207,7 +195,7 @@ impl Order {
         let now = ring.now();
         let found = ring.get(self.session.key_id(), None, now);
         let usable = found.filter(|entry| !entry.revoked && now.wall_ms < entry.expires_at_ms);
-        let state = front.state()?;
+        let mut state = front.state()?;
         state.tell(usable.as_ref().is_some_and(|entry| entry.state == State::Due));
         match usable {
             None if ring.is_closed() => Err(Fault::Closed.into()),
@@ -229,7 +217,7 @@ impl Order {
     }
 
     fn look_up_in(&self, record: &[u8], front: &Front) -> Result<(), Stop> {
-        let mut state = front.state()?;
+        let state = &mut *front.state()?;
         let mut sink = Refusal { was_asked: false };
         let now = self.session.ring().now();
         // The outcome cannot tell that a check is due, since there is no result; a question left open in an empty scratch
@@ -237,7 +225,8 @@ impl Order {
         state.scratch = Scratch::new();
         let outcome = self.session.decrypt(record, now, self.is_tolerant(), &mut state.scratch, &mut sink);
         if sink.was_asked {
-            state.tell(!state.scratch.question().key_id.is_empty());
+            let due = !state.scratch.question().key_id.is_empty();
+            state.tell(due);
             return Ok(());
         }
         state.tell(false);
@@ -315,16 +304,19 @@ impl Job {
         let tolerant = true;
         match &mut self.task {
             Task::Encrypt { payload, record } => {
+                *record = text::take(text::room_for_record(payload.0.len()));
                 let outcome = session.encrypt(&payload.0, now, tolerant, scratch, record);
-                payload.clear(usize::MAX);
+                payload.clear(0);
                 outcome
             }
             Task::Decrypt { record, place } => {
                 let outcome = session.decrypt(record, now, tolerant, scratch, place);
+                text::give(std::mem::take(record));
                 place.fault.map_or(outcome, Outcome::Fault)
             }
             Task::DecryptText { record, text, is_ascii } => {
                 let outcome = session.decrypt(record, now, tolerant, scratch, text);
+                text::give(std::mem::take(record));
                 *is_ascii = text.0.0.is_ascii();
                 if !*is_ascii && str::from_utf8(&text.0.0).is_err() {
                     return Outcome::Fault(Fault::NotUtf8);
@@ -339,23 +331,15 @@ impl Job {
         let number = status(self.outcome);
         let failed = number != 0;
         match self.task {
-            Task::Encrypt { mut payload, record } => {
-                let result = if failed { env.int(number) } else { env.string(&record, self.is_ascii) };
-                give_back(front, std::mem::take(&mut payload.0));
-                give_back(front, record);
-                result
+            Task::Encrypt { .. } | Task::DecryptText { .. } if failed => env.int(number),
+            Task::Encrypt { record, .. } => text::string(env, record, self.is_ascii, false),
+            Task::DecryptText { mut text, is_ascii, .. } => {
+                text::string(env, std::mem::take(&mut text.0.0), is_ascii, true)
             }
-            Task::DecryptText { record, text, is_ascii } => {
-                give_back(front, record);
-                if failed { env.int(number) } else { env.string(&text.0.0, is_ascii) }
-            }
-            Task::Decrypt { record, place } => {
-                give_back(front, record);
-                match place.own {
-                    Some(own) if !failed => front.state()?.pool.give(env, own, place.canaries),
-                    _ => env.int(if failed { number } else { Fault::Panic as i32 }),
-                }
-            }
+            Task::Decrypt { place, .. } => match place.own {
+                Some(own) if !failed => front.state()?.pool.give(env, own, place.options.canaries),
+                _ => env.int(if failed { number } else { Fault::Panic as i32 }),
+            },
         }
     }
 }
@@ -388,11 +372,7 @@ fn number_of(env: Env<'_>, stop: &Stop) -> i32 {
     match stop {
         Stop::Status(number) => *number,
         Stop::Type(_) => Fault::Panic as i32,
-        Stop::Thrown => {
-            let mut error = ptr::null_mut();
-            // SAFETY: a live environment; the exception is answered by the number.
-            let taken = unsafe { sys::napi_get_and_clear_last_exception(env.raw(), &mut error) };
-            if taken == OK { Fault::TooLarge as i32 } else { Fault::Panic as i32 }
-        }
+        Stop::Thrown if env.forget_exception() => Fault::TooLarge as i32,
+        Stop::Thrown => Fault::Panic as i32,
     }
 }

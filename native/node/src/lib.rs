@@ -10,16 +10,19 @@
 #![deny(missing_docs)]
 
 mod arguments;
+mod batch;
 pub mod bridge;
 mod edge;
 mod front;
 mod handle;
+pub mod harden;
 mod jobs;
 pub mod keys;
 mod plaintext;
 mod pool;
 mod records;
 pub mod rings;
+mod text;
 mod wipe;
 
 use std::ffi::CStr;
@@ -33,7 +36,7 @@ use front::Front;
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-const CALLBACKS: [(&CStr, Callback); 16] = [
+const CALLBACKS: [(&CStr, Callback); 20] = [
     (c"attach", pool::attach),
     (c"sessionOpen", records::session_open),
     (c"sessionClose", records::session_close),
@@ -41,6 +44,10 @@ const CALLBACKS: [(&CStr, Callback); 16] = [
     (c"encryptString", records::encrypt_string),
     (c"decrypt", records::decrypt),
     (c"decryptString", records::decrypt_string),
+    (c"encryptMany", batch::encrypt),
+    (c"encryptStringMany", batch::encrypt_string),
+    (c"decryptMany", batch::decrypt),
+    (c"decryptStringMany", batch::decrypt_string),
     (c"question", records::question),
     (c"encryptOnPool", jobs::encrypt),
     (c"encryptStringOnPool", jobs::encrypt_string),
@@ -55,7 +62,7 @@ const CALLBACKS: [(&CStr, Callback); 16] = [
 /// The number of this addon's interface, which its caller must know: one built from other sources is refused.
 #[napi]
 pub fn interface_number() -> f64 {
-    3.0
+    4.0
 }
 
 /// Adds the raw callbacks, which carry this environment's state.

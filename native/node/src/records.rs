@@ -9,6 +9,7 @@ use napi::sys;
 use crate::edge::{Env, Stop, Value};
 use crate::front::{CANARIES, ISOLATE, Seat, State, TOLERATE, enter};
 use crate::rings;
+use crate::text;
 use crate::wipe::Plain;
 
 /// The largest payload in bytes.
@@ -23,7 +24,7 @@ pub const NO_TEXT: &str = "text must be a string";
 /// What is said of a record that is none.
 pub const NO_RECORD: &str = "record must be a string or a Uint8Array";
 /// Scratch memory kept from call to call.
-const KEPT: usize = 1 << 20;
+const KEPT: usize = 2 << 20;
 
 /// A text in the thread's scratch memory, which is zeroed when the call is over.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub struct Passing<'t>(pub &'t mut Plain);
 
 impl PlaintextSink for Passing<'_> {
     fn place(&mut self, len: usize) -> Option<&mut [u8]> {
+        if self.0.0.capacity() < len {
+            self.0.0 = text::take(len);
+        }
         self.0.0.resize(len, 0);
         Some(&mut self.0.0)
     }
@@ -44,31 +48,54 @@ impl Drop for Passing<'_> {
 
 /// A string of decrypted bytes, or [`Fault::NotUtf8`].
 #[inline]
-pub fn string_of<'s>(env: Env<'s>, text: &[u8]) -> Result<Value<'s>, Stop> {
-    let is_ascii = text.is_ascii();
-    if !is_ascii && str::from_utf8(text).is_err() {
+fn string_of<'s>(env: Env<'s>, text: &mut Plain) -> Result<Value<'s>, Stop> {
+    let is_ascii = text.0.is_ascii();
+    if !is_ascii && str::from_utf8(&text.0).is_err() {
         return Err(Fault::NotUtf8.into());
     }
-    env.string(text, is_ascii)
+    if text.0.len() < text::LARGE {
+        return env.string(&text.0, is_ascii);
+    }
+    text::string(env, std::mem::take(&mut text.0), is_ascii, true)
+}
+
+/// What one call does with one input: the calls of one record, and of many, share it.
+pub type One = for<'s> fn(Env<'s>, &mut State, Asked<'s>) -> Result<Value<'s>, Stop>;
+
+/// One input, and what is asked of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'s> {
+    /// The session's number.
+    pub session: f64,
+    /// A payload, text or record.
+    pub input: Value<'s>,
+    /// The bits of `mode`.
+    pub mode: i32,
+}
+
+/// # Safety
+///
+/// Node calls this with `env` and `info`, for a function whose data is the environment's front.
+#[inline]
+unsafe fn one(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    work: impl for<'s> FnOnce(Env<'s>, &mut State, Asked<'s>) -> Result<Value<'s>, Stop>,
+) -> sys::napi_value {
+    // SAFETY: the caller's promise.
+    unsafe {
+        enter::<3>(env, info, |call| {
+            let [session, input, mode] = call.args;
+            let asked = Asked { session: call.env.number(session)?, input, mode: call.env.bits(mode)? };
+            work(call.env, &mut *call.front.state()?, asked)
+        })
+    }
 }
 
 /// `encrypt(session, data, mode)`: the record's JSON.
 pub unsafe extern "C" fn encrypt(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: registered with the environment's front.
-    unsafe {
-        enter::<3>(env, info, |call| {
-            let [session, data, mode] = call.args;
-            let mut state = call.front.state()?;
-            let State { sessions, scratch, record, .. } = &mut *state;
-            let seat = sessions.get(call.env.number(session)?)?;
-            let data = call.env.bytes(data, NO_BYTES)?;
-            let mode = call.env.bits(mode)?;
-            let outcome = data.read(|payload| seal(seat, payload, mode, scratch, record));
-            let is_ascii = seat.is_ascii;
-            state.settle(outcome)?;
-            state.give_record(call.env, is_ascii)
-        })
-    }
+    unsafe { one(env, info, encrypt_one) }
 }
 
 /// `encryptString(session, text, mode)`: the same for a text's UTF-8.
@@ -77,57 +104,13 @@ pub unsafe extern "C" fn encrypt_string(
     info: sys::napi_callback_info,
 ) -> sys::napi_value {
     // SAFETY: registered with the environment's front.
-    unsafe {
-        enter::<3>(env, info, |call| {
-            let [session, text, mode] = call.args;
-            let mut state = call.front.state()?;
-            let State { sessions, scratch, record, plain, .. } = &mut *state;
-            let seat = sessions.get(call.env.number(session)?)?;
-            let mode = call.env.bits(mode)?;
-            let passing = Passing(plain);
-            if !call.env.text(text, MOST_PAYLOAD, &mut passing.0.0)? {
-                return Err(Stop::Type(NO_TEXT));
-            }
-            let outcome = seal(seat, &passing.0.0, mode, scratch, record);
-            drop(passing);
-            let is_ascii = seat.is_ascii;
-            state.settle(outcome)?;
-            state.give_record(call.env, is_ascii)
-        })
-    }
-}
-
-#[inline]
-fn seal(seat: &Seat, payload: &[u8], mode: i32, scratch: &mut Scratch, record: &mut Vec<u8>) -> Outcome {
-    let now = seat.session.ring().now();
-    seat.session.encrypt(payload, now, mode & TOLERATE != 0, scratch, record)
+    unsafe { one(env, info, encrypt_string_one) }
 }
 
 /// `decrypt(session, record, mode)`: the place of the plaintext in the pool, or an `ArrayBuffer` of its own.
 pub unsafe extern "C" fn decrypt(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: registered with the environment's front.
-    unsafe {
-        enter::<3>(env, info, |call| {
-            let [session, record, mode] = call.args;
-            let mut state = call.front.state()?;
-            let State { sessions, scratch, record: text, pool, .. } = &mut *state;
-            let seat = sessions.get(call.env.number(session)?)?;
-            let mode = call.env.bits(mode)?;
-            let mut sink = pool.sink(mode & ISOLATE != 0, mode & CANARIES != 0);
-            let outcome =
-                with_record(call.env, record, text, |record| open(seat, record, mode, scratch, &mut sink))?;
-            let result = match (outcome, sink.fault()) {
-                (Outcome::Done { .. }, _) => Some(sink.finish(call.env)?),
-                (_, Some(fault)) => return Err(fault.into()),
-                (_, None) => {
-                    drop(sink);
-                    None
-                }
-            };
-            state.settle(outcome)?;
-            result.ok_or_else(|| Fault::Panic.into())
-        })
-    }
+    unsafe { one(env, info, decrypt_one) }
 }
 
 /// `decryptString(session, record, mode)`: the plaintext as a string.
@@ -136,26 +119,83 @@ pub unsafe extern "C" fn decrypt_string(
     info: sys::napi_callback_info,
 ) -> sys::napi_value {
     // SAFETY: registered with the environment's front.
-    unsafe {
-        enter::<3>(env, info, |call| {
-            let [session, record, mode] = call.args;
-            let mut state = call.front.state()?;
-            let State { sessions, scratch, record: text, plain, .. } = &mut *state;
-            let seat = sessions.get(call.env.number(session)?)?;
-            let mode = call.env.bits(mode)?;
-            let mut passing = Passing(plain);
-            let outcome = with_record(call.env, record, text, |record| {
-                open(seat, record, mode, scratch, &mut passing)
-            })?;
-            let result = match outcome {
-                Outcome::Done { .. } => Some(string_of(call.env, &passing.0.0)?),
-                _ => None,
-            };
-            drop(passing);
-            state.settle(outcome)?;
-            result.ok_or_else(|| Fault::Panic.into())
-        })
+    unsafe { one(env, info, decrypt_string_one) }
+}
+
+/// Seals a payload.
+#[inline]
+pub fn encrypt_one<'s>(env: Env<'s>, state: &mut State, asked: Asked<'s>) -> Result<Value<'s>, Stop> {
+    let State { sessions, scratch, record, .. } = &mut *state;
+    let seat = sessions.get(asked.session)?;
+    let data = env.bytes(asked.input, NO_BYTES)?;
+    let outcome = data.read(|payload| seal(seat, payload, asked.mode, scratch, record));
+    let is_ascii = seat.is_ascii;
+    state.settle(outcome)?;
+    state.give_record(env, is_ascii)
+}
+
+/// Seals a text's UTF-8.
+#[inline]
+pub fn encrypt_string_one<'s>(env: Env<'s>, state: &mut State, asked: Asked<'s>) -> Result<Value<'s>, Stop> {
+    let State { sessions, scratch, record, plain, .. } = &mut *state;
+    let seat = sessions.get(asked.session)?;
+    let passing = Passing(plain);
+    if !env.text(asked.input, MOST_PAYLOAD, &mut passing.0.0)? {
+        return Err(Stop::Type(NO_TEXT));
     }
+    let outcome = seal(seat, &passing.0.0, asked.mode, scratch, record);
+    drop(passing);
+    let is_ascii = seat.is_ascii;
+    state.settle(outcome)?;
+    state.give_record(env, is_ascii)
+}
+
+#[inline]
+fn seal(seat: &Seat, payload: &[u8], mode: i32, scratch: &mut Scratch, record: &mut Vec<u8>) -> Outcome {
+    let room = text::room_for_record(payload.len());
+    if room >= text::LARGE {
+        // JavaScript takes this memory over.
+        *record = text::take(room);
+    }
+    let now = seat.session.ring().now();
+    seat.session.encrypt(payload, now, mode & TOLERATE != 0, scratch, record)
+}
+
+/// Opens a record.
+#[inline]
+pub fn decrypt_one<'s>(env: Env<'s>, state: &mut State, asked: Asked<'s>) -> Result<Value<'s>, Stop> {
+    let Asked { session, input, mode } = asked;
+    let State { sessions, scratch, record: text, pool, .. } = &mut *state;
+    let seat = sessions.get(session)?;
+    let mut sink = pool.sink(mode & ISOLATE != 0, mode & CANARIES != 0);
+    let outcome = with_record(env, input, text, |record| open(seat, record, mode, scratch, &mut sink))?;
+    let result = match (outcome, sink.fault()) {
+        (Outcome::Done { .. }, _) => Some(sink.finish(env)?),
+        (_, Some(fault)) => return Err(fault.into()),
+        (_, None) => {
+            drop(sink);
+            None
+        }
+    };
+    state.settle(outcome)?;
+    result.ok_or_else(|| Fault::Panic.into())
+}
+
+/// Opens a record as text.
+#[inline]
+pub fn decrypt_string_one<'s>(env: Env<'s>, state: &mut State, asked: Asked<'s>) -> Result<Value<'s>, Stop> {
+    let Asked { session, input, mode } = asked;
+    let State { sessions, scratch, record: text, plain, .. } = &mut *state;
+    let seat = sessions.get(session)?;
+    let mut passing = Passing(plain);
+    let outcome = with_record(env, input, text, |record| open(seat, record, mode, scratch, &mut passing))?;
+    let result = match outcome {
+        Outcome::Done { .. } => Some(string_of(env, passing.0)?),
+        _ => None,
+    };
+    drop(passing);
+    state.settle(outcome)?;
+    result.ok_or_else(|| Fault::Panic.into())
 }
 
 #[inline]
@@ -181,7 +221,7 @@ fn with_record<T>(
     if env.text(value, MOST_RECORD, text)? {
         let result = work(text);
         if text.capacity() > KEPT {
-            *text = Vec::new();
+            text::give(std::mem::take(text));
         }
         return Ok(result);
     }
@@ -196,11 +236,10 @@ impl State {
     /// The record just written, as a string.
     #[inline]
     fn give_record<'s>(&mut self, env: Env<'s>, is_ascii: bool) -> Result<Value<'s>, Stop> {
-        let result = env.string(&self.record, is_ascii);
-        if self.record.capacity() > KEPT {
-            self.record = Vec::new();
+        if self.record.len() < text::LARGE {
+            return env.string(&self.record, is_ascii);
         }
-        result
+        text::string(env, std::mem::take(&mut self.record), is_ascii, false)
     }
 }
 

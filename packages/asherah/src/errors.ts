@@ -33,6 +33,7 @@ export type AsherahErrorCode =
   | 'ERR_MEMORY_WIPED'
   | 'ERR_MEMORY_EXHAUSTED'
   | 'ERR_ENTROPY'
+  | 'ERR_HARDENING'
   | 'ERR_NATIVE_ADDON'
   | 'ERR_NATIVE_FAILURE'
 

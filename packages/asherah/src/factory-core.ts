@@ -1,5 +1,12 @@
 import type { Clock, Moment } from './clock.ts'
-import { type Config, isRegionSuffix, type ResolvedConfig, serialisable } from './config/config.ts'
+import {
+  type Config,
+  confusesPartitions,
+  confusion,
+  isRegionSuffix,
+  type ResolvedConfig,
+  serialisable,
+} from './config/config.ts'
 import type { Secrets } from './config/secrets.ts'
 import { Bridge } from './engine/bridge.ts'
 import { Engine } from './engine/engine.ts'
@@ -8,6 +15,7 @@ import { KeyRing } from './engine/key-ring.ts'
 import { SynchronousPort } from './engine/synchronous-port.ts'
 import { drive } from './engine/work.ts'
 import { AsherahError } from './errors.ts'
+import { droppedFactories, droppedSessions } from './factory-remains.ts'
 import { prepareMemory } from './guarded-memory.ts'
 import { KeyIds } from './keys/key-ids.ts'
 import { takeMasterKey } from './kms/static-master-key.ts'
@@ -39,7 +47,6 @@ export class FactoryCore implements SessionHost {
   readonly #masterKey: KeyHandle | undefined
   readonly #clock: Clock
   readonly #log: Log
-  readonly #sessions: FinalizationRegistry<SessionHandle>
   #inFlight = 0
   #lane: Promise<void> = Promise.resolve()
   #drained: (() => void) | undefined
@@ -106,7 +113,15 @@ export class FactoryCore implements SessionHost {
       answersLater: answersLater(config),
       log: this.#log,
     })
-    this.#sessions = new FinalizationRegistry((handle) => void native.sessionClose(handle))
+    droppedFactories.register(
+      this,
+      {
+        intermediateKeys: this.intermediateKeys.handle,
+        systemKeys: this.#systemKeys.handle,
+        masterKey: this.#masterKey,
+      },
+      this,
+    )
     this.#openEarly()
   }
 
@@ -129,18 +144,18 @@ export class FactoryCore implements SessionHost {
 
   /** Opens the backends and waits until they are, so that a mistake shows before the first record. */
   async opened(): Promise<void> {
-    await drive(this.#engine.open())
+    await this.#engine.open()
   }
 
   openSession(session: AsherahSession): SessionHandle {
     const coreId = this.ids.intermediateKeyCore(session.partitionId)
     const handle = checked(this.native.sessionOpen(this.intermediateKeys.handle, coreId)) as SessionHandle
-    this.#sessions.register(session, handle, session)
+    droppedSessions.register(session, handle, session)
     return handle
   }
 
   closeSession(session: AsherahSession, handle: SessionHandle): void {
-    this.#sessions.unregister(session)
+    droppedSessions.unregister(session)
     this.native.sessionClose(handle)
   }
 
@@ -150,14 +165,13 @@ export class FactoryCore implements SessionHost {
     this.#systemKeys.followClock()
   }
 
-  async accepted<T>(call: () => Promise<T>): Promise<T> {
+  enter(): void {
     this.#inFlight += 1
-    try {
-      return await call()
-    } finally {
-      this.#inFlight -= 1
-      if (this.#inFlight === 0) this.#drained?.()
-    }
+  }
+
+  leave(): void {
+    this.#inFlight -= 1
+    if (this.#inFlight === 0) this.#drained?.()
   }
 
   inTurn<T>(call: () => Promise<T>): Promise<T> {
@@ -194,6 +208,7 @@ export class FactoryCore implements SessionHost {
   }
 
   async #finish(): Promise<void> {
+    droppedFactories.unregister(this)
     this.intermediateKeys.close()
     this.#systemKeys.close()
     this.#bridge?.close()
@@ -206,7 +221,7 @@ export class FactoryCore implements SessionHost {
     const { metastore, kms } = this.config
     if (answersLater(this.config) || metastore.kind === 'module' || kms.kind === 'module') return
     try {
-      const opening = drive(this.#engine.open())
+      const opening = this.#engine.open()
       // The first call that needs it opens it again and tells its failure.
       if (isPromiseLike(opening))
         opening.then(undefined, (error: unknown) =>
@@ -249,6 +264,9 @@ function withEffectiveSuffix(config: Config): Config {
       'ERR_CONFIG_INVALID',
       "The metastore's regionSuffix must not have _, white space or control characters.",
     )
+  }
+  if (confusesPartitions(config, suffix)) {
+    throw new AsherahError('ERR_CONFIG_INVALID', `The metastore's regionSuffix ${confusion}.`)
   }
   return suffix === '' ? config : { ...config, regionSuffix: suffix }
 }

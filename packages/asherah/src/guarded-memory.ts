@@ -5,12 +5,13 @@ import type { Log } from './observability/log.ts'
 
 let told = false
 
-/** Makes the process's guarded memory, or grows it, and tells once when the lock limit did not allow what was wanted. */
+/** Makes the process's guarded memory, or grows it, hardens the process where asked to, and tells once when the lock limit did not allow what was wanted. */
 export function prepareMemory(
   native: NativeBinding,
-  wanted: { readonly hotSlots: number; readonly requireLocked: boolean },
+  wanted: { readonly hotSlots: number; readonly requireLocked: boolean; readonly hardenProcess: boolean },
   log: Log,
 ): void {
+  if (wanted.hardenProcess) checked(native.hardenProcess())
   const answer = native.memoryPrepare(wanted.hotSlots, wanted.requireLocked)
   const status = native.memoryStatus()
   if (answer < 0 && wanted.requireLocked) throw lockLimitError(answer, status)

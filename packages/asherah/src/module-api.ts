@@ -4,6 +4,7 @@ import { parseSetenv } from './config/setenv.ts'
 import { AsherahError, argumentError } from './errors.ts'
 import { installLogHook, type LogEvent } from './observability/log.ts'
 import { installMetricsHook, type MetricEvent } from './observability/metrics.ts'
+import type { DecryptedItem, DecryptedStringItem, EncryptedItem } from './record-batch.ts'
 import type { AsherahSession } from './session.ts'
 import { SessionCache } from './session-cache.ts'
 import { SessionFactory } from './session-factory.ts'
@@ -144,6 +145,61 @@ export async function decryptAsync(partitionId: string, record: string | Uint8Ar
 /** {@link decryptString} without blocking. */
 export async function decryptStringAsync(partitionId: string, record: string | Uint8Array): Promise<string> {
   return withSession(partitionId, (session) => session.decryptStringAsync(record))
+}
+
+/** {@link AsherahSession.encryptMany} for a partition. */
+export function encryptMany(partitionId: string, datas: readonly Uint8Array[]): EncryptedItem[] {
+  return withSession(partitionId, (session) => session.encryptMany(datas))
+}
+
+/** {@link AsherahSession.encryptStringMany} for a partition. */
+export function encryptStringMany(partitionId: string, texts: readonly string[]): EncryptedItem[] {
+  return withSession(partitionId, (session) => session.encryptStringMany(texts))
+}
+
+/** {@link AsherahSession.decryptMany} for a partition. */
+export function decryptMany(partitionId: string, records: readonly (string | Uint8Array)[]): DecryptedItem[] {
+  return withSession(partitionId, (session) => session.decryptMany(records))
+}
+
+/** {@link AsherahSession.decryptStringMany} for a partition. */
+export function decryptStringMany(
+  partitionId: string,
+  records: readonly (string | Uint8Array)[],
+): DecryptedStringItem[] {
+  return withSession(partitionId, (session) => session.decryptStringMany(records))
+}
+
+/** {@link encryptMany} without blocking. */
+export async function encryptManyAsync(
+  partitionId: string,
+  datas: readonly Uint8Array[],
+): Promise<EncryptedItem[]> {
+  return withSession(partitionId, (session) => session.encryptManyAsync(datas))
+}
+
+/** {@link encryptStringMany} without blocking. */
+export async function encryptStringManyAsync(
+  partitionId: string,
+  texts: readonly string[],
+): Promise<EncryptedItem[]> {
+  return withSession(partitionId, (session) => session.encryptStringManyAsync(texts))
+}
+
+/** {@link decryptMany} without blocking. */
+export async function decryptManyAsync(
+  partitionId: string,
+  records: readonly (string | Uint8Array)[],
+): Promise<DecryptedItem[]> {
+  return withSession(partitionId, (session) => session.decryptManyAsync(records))
+}
+
+/** {@link decryptStringMany} without blocking. */
+export async function decryptStringManyAsync(
+  partitionId: string,
+  records: readonly (string | Uint8Array)[],
+): Promise<DecryptedStringItem[]> {
+  return withSession(partitionId, (session) => session.decryptStringManyAsync(records))
 }
 
 /**

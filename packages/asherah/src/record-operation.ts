@@ -9,8 +9,8 @@ import { largeInputBytes, type Records } from './native/records.ts'
  */
 export interface RecordOperation<Input, Result> {
   readonly type: 'encrypt' | 'decrypt'
-  /** Throws what a wrong argument deserves. */
-  require(input: Input): void
+  /** Throws what a wrong argument deserves; `name` is what it is called. */
+  require(input: Input, name?: string): void
   /** The result; or, as a number below 0, `miss`, `overdue` or a fault. */
   attempt(records: Records, session: SessionHandle, input: Input, mode: number): Result | number
   /** The same on the thread pool, over a copy taken before it returns; a number when the key must be brought first. */
@@ -30,9 +30,8 @@ export interface RecordOperation<Input, Result> {
 
 export const encryptBytes: RecordOperation<Uint8Array, string> = {
   type: 'encrypt',
-  require(data) {
-    if (!(data instanceof Uint8Array) && !isUint8Array(data))
-      throw argumentError('data', 'a Uint8Array', data)
+  require(data, name = 'data') {
+    if (!(data instanceof Uint8Array) && !isUint8Array(data)) throw argumentError(name, 'a Uint8Array', data)
   },
   attempt: (records, session, data, mode) => records.encrypt(session, data, mode),
   attemptOnPool: (records, session, data, mode) => records.encryptOnPool(session, data, mode),
@@ -43,8 +42,8 @@ export const encryptBytes: RecordOperation<Uint8Array, string> = {
 
 export const encryptText: RecordOperation<string, string> = {
   type: 'encrypt',
-  require(text) {
-    if (typeof text !== 'string') throw argumentError('text', 'a string', text)
+  require(text, name = 'text') {
+    if (typeof text !== 'string') throw argumentError(name, 'a string', text)
     if (!text.isWellFormed()) {
       throw new AsherahError(
         'ERR_TEXT_MALFORMED',
@@ -79,9 +78,9 @@ export const decryptText: RecordOperation<string | Uint8Array, string> = {
   disown: () => undefined,
 }
 
-function requireRecord(record: string | Uint8Array): void {
+function requireRecord(record: string | Uint8Array, name = 'record'): void {
   if (typeof record !== 'string' && !isUint8Array(record)) {
-    throw argumentError('record', 'a string or a Uint8Array', record)
+    throw argumentError(name, 'a string or a Uint8Array', record)
   }
 }
 

@@ -2,13 +2,11 @@ import type { AsherahConfig, CanonicalConfig } from './config/asherah-config.ts'
 import { type Config, type ResolvedConfig, resolveConfig, resolveEnvironment } from './config/config.ts'
 import { processEnvironment } from './config/environment.ts'
 import { Secrets } from './config/secrets.ts'
+import { mostUnderWay } from './engine/in-line-host.ts'
 import { AsherahError, argumentError } from './errors.ts'
 import { FactoryCore } from './factory-core.ts'
 import { unstorableReason } from './metastore/key-id-limits.ts'
 import { AsherahSession } from './session.ts'
-
-/** Partitions that are warmed at once: four gatherings of look-ups. */
-const mostAtOnce = 2000
 
 /** What a factory tells about itself. All counts are since it was made. */
 export interface FactoryStats {
@@ -87,22 +85,25 @@ export class SessionFactory {
     const wanted = [...partitionIds]
     for (const partitionId of wanted) this.#requirePartition(partitionId)
     const core = this.#core
-    await core.accepted(async () => {
-      const failures: unknown[] = []
-      const waiting = wanted.values()
-      // Each question has its own time limit, so that no more are asked at once than a backend can be expected to answer.
-      const askInTurn = async (): Promise<void> => {
-        for (const partitionId of waiting) {
-          try {
-            await core.inLine.ask({ kind: 'latest', partitionId })
-          } catch (error) {
-            failures.push(error)
-          }
+    const failures: unknown[] = []
+    const waiting = wanted.values()
+    // Each question has its own time limit, so that no more are asked at once than are answered at once.
+    const askInTurn = async (): Promise<void> => {
+      for (const partitionId of waiting) {
+        try {
+          await core.inLine.ask({ kind: 'latest', partitionId })
+        } catch (error) {
+          failures.push(error)
         }
       }
-      await Promise.all(Array.from({ length: Math.min(mostAtOnce, wanted.length) }, askInTurn))
-      if (failures.length > 0) throw failures[0]
-    })
+    }
+    core.enter()
+    try {
+      await Promise.all(Array.from({ length: Math.min(mostUnderWay, wanted.length) }, askInTurn))
+    } finally {
+      core.leave()
+    }
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Ring, memory and look-up counts, and when the metastore was last heard of. */

@@ -16,8 +16,9 @@ export interface SessionHost {
   closeSession(session: AsherahSession, handle: SessionHandle): void
   /** Tells the ring an injected clock's time; nothing otherwise. */
   setClock(): void
-  /** Runs a call that the factory has accepted: closing waits for it. */
-  accepted<T>(call: () => Promise<T>): Promise<T>
+  /** A call begins that outlasts this turn of the event loop: closing waits until it has left. */
+  enter(): void
+  leave(): void
   /** Runs a call after all others that were given here before it. */
   inTurn<T>(call: () => Promise<T>): Promise<T>
 }

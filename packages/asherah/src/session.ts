@@ -7,6 +7,17 @@ import { miss, overdue, type SessionHandle, tolerateOverdue } from './native/bin
 import { faultError } from './native/checked.ts'
 import { metrics } from './observability/metrics.ts'
 import {
+  type BatchOperation,
+  type DecryptedItem,
+  type DecryptedStringItem,
+  decryptBytesMany,
+  decryptTextMany,
+  type EncryptedItem,
+  encryptBytesMany,
+  encryptTextMany,
+  RecordBatch,
+} from './record-batch.ts'
+import {
   decryptBytes,
   decryptText,
   encryptBytes,
@@ -92,23 +103,93 @@ export class AsherahSession {
   }
 
   /** {@link encrypt} without blocking: done at once while the key is in memory and the payload is small. */
-  async encryptAsync(data: Uint8Array): Promise<string> {
+  encryptAsync(data: Uint8Array): Promise<string> {
     return this.#later(encryptBytes, data)
   }
 
   /** {@link encryptString} without blocking. */
-  async encryptStringAsync(text: string): Promise<string> {
+  encryptStringAsync(text: string): Promise<string> {
     return this.#later(encryptText, text)
   }
 
   /** {@link decrypt} without blocking. */
-  async decryptAsync(record: string | Uint8Array): Promise<Buffer> {
+  decryptAsync(record: string | Uint8Array): Promise<Buffer> {
     return this.#later(decryptBytes, record)
   }
 
   /** {@link decryptString} without blocking. */
-  async decryptStringAsync(record: string | Uint8Array): Promise<string> {
+  decryptStringAsync(record: string | Uint8Array): Promise<string> {
     return this.#later(decryptText, record)
+  }
+
+  /**
+   * {@link encrypt} for many, in one native call: an item for each of `datas`, in their order, with its record or its error.
+   * A wrong item does not cost the others theirs; a missing key is loaded once.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` when `datas` is no array
+   * @throws AsherahError `ERR_CLOSED`; whatever else goes wrong is an item's error
+   * @example
+   * ```ts
+   * const items = session.encryptMany([Buffer.from('one'), Buffer.from('two')])
+   * for (const { record, error } of items) {
+   *   if (error === undefined) save(record)
+   *   else report(error)
+   * }
+   * ```
+   */
+  encryptMany(datas: readonly Uint8Array[]): EncryptedItem[] {
+    return this.#manyNow(encryptBytesMany, datas)
+  }
+
+  /** {@link encryptMany} for texts. */
+  encryptStringMany(texts: readonly string[]): EncryptedItem[] {
+    return this.#manyNow(encryptTextMany, texts)
+  }
+
+  /** {@link decrypt} for many, as {@link encryptMany}: items with `data` or `error`. */
+  decryptMany(records: readonly (string | Uint8Array)[]): DecryptedItem[] {
+    return this.#manyNow(decryptBytesMany, records)
+  }
+
+  /** {@link decryptString} for many, as {@link encryptMany}: items with `text` or `error`. */
+  decryptStringMany(records: readonly (string | Uint8Array)[]): DecryptedStringItem[] {
+    return this.#manyNow(decryptTextMany, records)
+  }
+
+  /**
+   * {@link encryptMany} without blocking: a long array gives the event loop a turn every few milliseconds. The array is
+   * copied; the bytes in it are read when their turn comes, so leave them as they are until then.
+   */
+  encryptManyAsync(datas: readonly Uint8Array[]): Promise<EncryptedItem[]> {
+    return this.#manyLater(encryptBytesMany, datas)
+  }
+
+  /** {@link encryptStringMany} without blocking. */
+  encryptStringManyAsync(texts: readonly string[]): Promise<EncryptedItem[]> {
+    return this.#manyLater(encryptTextMany, texts)
+  }
+
+  /** {@link decryptMany} without blocking, as {@link encryptManyAsync}. */
+  decryptManyAsync(records: readonly (string | Uint8Array)[]): Promise<DecryptedItem[]> {
+    return this.#manyLater(decryptBytesMany, records)
+  }
+
+  /** {@link decryptStringMany} without blocking, as {@link encryptManyAsync}. */
+  decryptStringManyAsync(records: readonly (string | Uint8Array)[]): Promise<DecryptedStringItem[]> {
+    return this.#manyLater(decryptTextMany, records)
+  }
+
+  /**
+   * @internal For a server with many callers on one thread: the record when it can be had at once, without waiting for a key
+   * or holding up others; undefined when {@link encryptAsync} is to be called. A failure shows there too.
+   */
+  encryptAtOnce(data: Uint8Array): string | undefined {
+    return this.#atOnce(encryptBytes, data)
+  }
+
+  /** @internal {@link encryptAtOnce} for {@link decryptAsync}. */
+  decryptAtOnce(record: string | Uint8Array): Buffer | undefined {
+    return this.#atOnce(decryptBytes, record)
   }
 
   /** Ends this session; calls that were accepted finish. Calling it again does nothing. */
@@ -128,6 +209,49 @@ export class AsherahSession {
     if (this.#closed || host.observed) return this.#observedNow(operation, input)
     const answer = operation.attempt(host.records, this.#handle, input, 0)
     if (typeof answer === 'number') return this.#finishNow(operation, input, answer)
+    if (host.records.due) this.#checkLater(operation)
+    return answer
+  }
+
+  #manyNow<Input, Result, Item>(
+    operation: BatchOperation<Input, Result, Item>,
+    inputs: readonly Input[],
+  ): Item[] {
+    const batch = new RecordBatch(operation, inputs)
+    const { one } = operation
+    const host = this.#host
+    this.#refuseWhenClosed()
+    for (let next = batch.next; next !== undefined; next = batch.next) {
+      const { input } = next
+      if (host.observed) {
+        batch.settle(() => this.#now(one, input))
+        continue
+      }
+      const waiting = batch.run(host.records, this.#handle, false)
+      if (waiting === undefined) {
+        if (host.records.due) this.#checkLater(one)
+        continue
+      }
+      const question = this.#question(one)
+      batch.bring(
+        question,
+        () => host.synchronous.askNow(question, waiting === overdue),
+        () => {
+          host.setClock()
+          const answer = one.attempt(host.records, this.#handle, input, tolerateOverdue)
+          return typeof answer === 'number' ? this.#finishNow(one, input, answer) : answer
+        },
+      )
+    }
+    return batch.items
+  }
+
+  #atOnce<Input, Result>(operation: RecordOperation<Input, Result>, input: Input): Result | undefined {
+    operation.require(input)
+    const host = this.#host
+    if (this.#closed || host.observed || operation.isLarge(input)) return undefined
+    const answer = operation.attempt(host.records, this.#handle, input, 0)
+    if (typeof answer === 'number') return undefined
     if (host.records.due) this.#checkLater(operation)
     return answer
   }
@@ -164,17 +288,63 @@ export class AsherahSession {
   async #later<Input, Result>(operation: RecordOperation<Input, Result>, input: Input): Promise<Result> {
     operation.require(input)
     const host = this.#host
-    if (this.#closed || host.observed || operation.isLarge(input)) return this.#waitFor(operation, input)
+    // Awaited here: a promise that an async function answers with costs it three turns of the microtask queue.
+    if (this.#closed || host.observed || operation.isLarge(input))
+      return await this.#waitFor(operation, input)
     const answer = operation.attempt(host.records, this.#handle, input, 0)
-    if (typeof answer === 'number') return this.#finishLater(operation, input, answer)
+    if (typeof answer === 'number') return await this.#finishLater(operation, input, answer)
     if (host.records.due) this.#checkLater(operation)
     if (turnIsDue()) await eventLoopTurn()
     return answer
   }
 
+  async #manyLater<Input, Result, Item>(
+    operation: BatchOperation<Input, Result, Item>,
+    inputs: readonly Input[],
+  ): Promise<Item[]> {
+    const batch = new RecordBatch(operation, inputs)
+    const { one } = operation
+    const host = this.#host
+    this.#refuseWhenClosed()
+    this.#enter()
+    try {
+      for (let next = batch.next; next !== undefined; next = batch.next) {
+        const { input } = next
+        if (host.observed || batch.nextIsLarge) {
+          await batch.settleLater(() => this.#waitForAccepted(one, input))
+          continue
+        }
+        const waiting = batch.run(host.records, this.#handle, true)
+        if (waiting !== undefined) {
+          const question = this.#question(one)
+          await batch.bringLater(
+            question,
+            () => this.#askLater(question, waiting),
+            async () => {
+              host.setClock()
+              const answer = this.#attempt(one, input, tolerateOverdue)
+              return typeof answer === 'number' ? this.#finishLater(one, input, answer) : answer
+            },
+          )
+        } else if (host.records.due) this.#checkLater(one)
+        if (batch.turnIsDue) await batch.turn()
+      }
+    } finally {
+      this.#leave()
+    }
+    return batch.items
+  }
+
   /** The slower path of an asynchronous call: also for a large payload. */
   async #waitFor<Input, Result>(operation: RecordOperation<Input, Result>, input: Input): Promise<Result> {
     this.#refuseWhenClosed()
+    return await this.#waitForAccepted(operation, input)
+  }
+
+  async #waitForAccepted<Input, Result>(
+    operation: RecordOperation<Input, Result>,
+    input: Input,
+  ): Promise<Result> {
     const started = metrics.start()
     try {
       this.#host.setClock()
@@ -198,43 +368,57 @@ export class AsherahSession {
     // Faults are told before anything is copied or asked.
     if (first !== miss && first !== overdue) throw faultError(first)
     const owned = operation.own(input)
+    this.#enter()
     try {
-      return await this.#accepted(async () => {
-        let answer = await this.#askAndAttempt(operation, owned, first)
-        for (let attempt = 1; attempt < mostAttempts && typeof answer === 'number'; attempt++) {
-          if (answer !== miss && answer !== overdue) throw faultError(answer)
-          // More calls at once than the ring has places push each other's keys out, so they go on one by one.
-          answer = await this.#host.inTurn(async () => {
-            const again = this.#attempt(operation, owned, 0)
-            return typeof again === 'number' ? this.#askAndAttempt(operation, owned, again) : await again
-          })
-        }
-        if (typeof answer === 'number') throw ringTooSmall()
-        return answer
-      })
+      let answer = await this.#askAndAttempt(operation, owned, first)
+      for (let attempt = 1; attempt < mostAttempts && typeof answer === 'number'; attempt++) {
+        if (answer !== miss && answer !== overdue) throw faultError(answer)
+        // More calls at once than the ring has places push each other's keys out, so they go on one by one.
+        answer = await this.#host.inTurn(async () => {
+          const again = this.#attempt(operation, owned, 0)
+          return await (typeof again === 'number' ? this.#askAndAttempt(operation, owned, again) : again)
+        })
+      }
+      if (typeof answer === 'number') throw ringTooSmall()
+      return answer
     } finally {
       operation.disown(owned)
+      this.#leave()
     }
   }
 
-  /** To be called at once after the attempt that was not answered: the question is that of the thread's last call. */
-  async #askAndAttempt<Input, Result>(
+  /**
+   * To be called at once after the attempt that was not answered: the question is that of the thread's last call. No async
+   * function, because ten thousand calls may wait here at once.
+   */
+  #askAndAttempt<Input, Result>(
     operation: RecordOperation<Input, Result>,
     owned: Input,
     unanswered: number,
-  ): Promise<Result | number> {
+  ): MaybePromise<Result | number> {
     if (unanswered !== miss && unanswered !== overdue) throw faultError(unanswered)
+    const attempt = (): MaybePromise<Result | number> => {
+      this.#host.setClock()
+      // Checked for this very call: used even if that took so long that it is overdue again.
+      return this.#attempt(operation, owned, tolerateOverdue)
+    }
     const asked = this.#host.inLine.ask(this.#question(operation))
     // Each turn that is waited for needlessly is one in which the key may leave the ring again.
-    try {
-      if (isPromiseLike(asked)) await asked
-    } catch (error) {
+    if (!isPromiseLike(asked)) return attempt()
+    return asked.then(attempt, (error: unknown) => {
       // A check that is never answered is an outage like any other: the key serves on while it may.
       if (unanswered !== overdue || !isTimeout(error)) throw error
+      return attempt()
+    })
+  }
+
+  async #askLater(question: KeyQuestion, unanswered: number): Promise<void> {
+    try {
+      await this.#host.inLine.ask(question)
+    } catch (error) {
+      // As in `#askAndAttempt`.
+      if (unanswered !== overdue || !isTimeout(error)) throw error
     }
-    this.#host.setClock()
-    // Checked for this very call: used even if that took so long that it is overdue again.
-    return this.#attempt(operation, owned, tolerateOverdue)
   }
 
   #attempt<Input, Result>(
@@ -249,9 +433,14 @@ export class AsherahSession {
   }
 
   async #fromPool<Result>(pending: Promise<Result | number>): Promise<Result> {
-    const answer = await this.#accepted(async () => pending)
-    if (typeof answer === 'number') throw faultError(answer)
-    return answer
+    this.#enter()
+    try {
+      const answer = await pending
+      if (typeof answer === 'number') throw faultError(answer)
+      return answer
+    } finally {
+      this.#leave()
+    }
   }
 
   #question(operation: Described): KeyQuestion {
@@ -273,15 +462,16 @@ export class AsherahSession {
     else if (typeof answer !== 'number') metrics.cache('cache_hit', name)
   }
 
-  /** Runs what outlasts this turn of the event loop: closing waits for it. */
-  async #accepted<T>(call: () => Promise<T>): Promise<T> {
+  /** What outlasts this turn of the event loop is counted: closing waits for it. */
+  #enter(): void {
     this.#inFlight += 1
-    try {
-      return await this.#host.accepted(call)
-    } finally {
-      this.#inFlight -= 1
-      if (this.#closed && this.#inFlight === 0) this.#host.closeSession(this, this.#handle)
-    }
+    this.#host.enter()
+  }
+
+  #leave(): void {
+    this.#host.leave()
+    this.#inFlight -= 1
+    if (this.#closed && this.#inFlight === 0) this.#host.closeSession(this, this.#handle)
   }
 
   #refuseWhenClosed(): void {
@@ -294,6 +484,6 @@ export class AsherahSession {
 function ringTooSmall(): AsherahError {
   return new AsherahError(
     'ERR_KEY_CONTENTION',
-    'The key left the ring each time before it could be used: raise ringSize above the number of partitions in use at once.',
+    'The key left the ring, or expired, each time before it could be used: try again; raise ringSize above the number of partitions in use at once.',
   )
 }

@@ -5,9 +5,14 @@ import { type AwsPlace, callAws } from './aws-json.ts'
 import { javaClasses, mavenPackages } from './packages.ts'
 import { createServerFolder, removeServerFolder } from './server-folder.ts'
 import { ServerProcess } from './server-process.ts'
-import { findProgram } from './tool.ts'
+import { findProgram, lookForProgram } from './tool.ts'
 
 const sources = join(import.meta.dirname, 'dynamodb-local')
+
+/** Whether {@link DynamoDbServer.start} can find what it needs. */
+export function dynamoDbIsInstalled(): boolean {
+  return ['java', 'javac', 'mvn'].every((name) => lookForProgram(name) !== undefined)
+}
 
 /** DynamoDB Local, Amazon's own, on loopback. A region and an access key have tables of their own, as in AWS. */
 export class DynamoDbServer {

@@ -62,7 +62,7 @@ interface Link {
 
 /** A proxy in front of a server, which does to its connections what a network or a dying server would. */
 export class FaultProxy {
-  readonly #target: NetAddress
+  #target: NetAddress
   readonly #listener: Server
   readonly #links = new Set<Link>()
   #place: NetAddress
@@ -119,6 +119,11 @@ export class FaultProxy {
       link.passed['to-client'] = 0
       this.#begin(link)
     }
+  }
+
+  /** Leads new connections to another server from now on, as after a failover; open ones stay. */
+  retarget(target: NetAddress): void {
+    this.#target = target
   }
 
   /** Refuses new connections by closing the listener, until {@link accept}. Open ones stay. */
@@ -196,6 +201,8 @@ export class FaultProxy {
     try {
       for await (const chunk of from) await this.#forward(link, direction, to, chunk as Buffer)
       if (!link.swallowed && !to.writableEnded) to.end()
+      // Nobody is left who waits for the answer that does not come.
+      else if (link.swallowed && direction === 'to-server') from.destroy()
     } catch {
       // The error has been seen by the socket's own listener, which has ended the link.
     }
@@ -238,7 +245,9 @@ export class FaultProxy {
     bytesPerSecond: number,
   ): Promise<void> {
     const slice = Math.max(1, Math.floor(bytesPerSecond / 50))
+    const fault = this.#fault
     for (let at = 0; at < chunk.length; at += slice) {
+      if (this.#fault !== fault) return this.#forward(link, direction, to, chunk.subarray(at))
       const part = chunk.subarray(at, at + slice)
       await write(link, direction, to, part)
       await sleep((part.length / bytesPerSecond) * 1000, undefined, { signal: link.closing.signal })
@@ -276,8 +285,9 @@ function strike(link: Link, kind: 'cut' | 'reset' | 'truncate', direction?: Dire
       // The other side may not read them.
       setTimeout(() => socket.destroy(), 1000).unref()
     }
-    // A Unix socket has no address.
-    else if (socket.remoteAddress === undefined) socket.destroy()
+    // A Unix socket has no address. A socket that is being shut down cannot be reset: Node 24 would never close it, and spin
+    // for ever when the process ends.
+    else if (socket.remoteAddress === undefined || socket.writableEnded) socket.destroy()
     else socket.resetAndDestroy()
   }
 }

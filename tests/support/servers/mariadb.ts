@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, copyFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CertificateKind, Certificates } from './certificates.ts'
 import { freePort } from './free-port.ts'
@@ -68,6 +68,7 @@ export class MariaDbServer {
   static async start(options: MariaDbOptions): Promise<MariaDbServer> {
     const folder = await createServerFolder('my', account)
     const server = new MariaDbServer(folder, await freePort(), options)
+    makeTemporaryFolder(folder)
     try {
       await runTool(
         findProgram('mariadb-install-db'),
@@ -75,6 +76,7 @@ export class MariaDbServer {
           ...[
             '--no-defaults',
             `--datadir=${join(folder, 'data')}`,
+            `--tmpdir=${join(folder, 'tmp')}`,
             '--auth-root-authentication-method=normal',
           ],
           ...['--skip-test-db', ...storage],
@@ -131,6 +133,12 @@ export class MariaDbServer {
     await queryMariaDb(this.address, `SET GLOBAL time_zone = ${mariaDbLiteral(zone)}`)
   }
 
+  /** Shows another certificate to the connections that are opened from now on. */
+  async showCertificate(certificate: CertificateKind): Promise<void> {
+    installCertificates(this.#folder, { ...this.#options, certificate })
+    await queryMariaDb(this.address, 'FLUSH SSL')
+  }
+
   async #launch(settings: readonly string[]): Promise<void> {
     const { port, socket } = this.address
     this.#process = ServerProcess.spawn({
@@ -138,6 +146,7 @@ export class MariaDbServer {
       command: findProgram('mariadbd'),
       args: [
         ...['--no-defaults', `--datadir=${join(this.#folder, 'data')}`, `--socket=${socket}`],
+        `--tmpdir=${join(this.#folder, 'tmp')}`,
         ...[`--pid-file=${join(this.#folder, 'pid')}`, '--skip-log-bin', '--skip-name-resolve', ...storage],
         ...[`--ssl-ca=${this.#folder}/authority.pem`, `--ssl-cert=${this.#folder}/server.pem`],
         ...[`--ssl-key=${this.#folder}/server-key.pem`, '--max-connections=400'],
@@ -183,6 +192,14 @@ export async function queryMariaDb(
 /** An SQL string literal. */
 export function mariaDbLiteral(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+}
+
+/** A server that starts removes all `#sql…` files of its temporary folder, those of another server too. */
+function makeTemporaryFolder(folder: string): void {
+  const owner = statSync(folder)
+  const temporary = join(folder, 'tmp')
+  mkdirSync(temporary, { mode: 0o700 })
+  if (process.getuid?.() === 0) chownSync(temporary, owner.uid, owner.gid)
 }
 
 function installCertificates(folder: string, { certificates, certificate = 'server' }: MariaDbOptions): void {

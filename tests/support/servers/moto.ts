@@ -11,15 +11,20 @@ import { ServerProcess } from './server-process.ts'
  */
 export class MotoServer {
   readonly #port: number
+  readonly #keepIn: string | undefined
   #process: ServerProcess | undefined
 
-  private constructor(port: number) {
+  private constructor(port: number, keepIn: string | undefined) {
     this.#port = port
+    this.#keepIn = keepIn
   }
 
-  /** Starts an empty server (measured: 2 s). */
-  static async start(): Promise<MotoServer> {
-    const server = new MotoServer(await freePort())
+  /**
+   * Starts a server (measured: 2 s), empty unless `keepIn` names a file: there it finds the keys and secrets that the last
+   * one over this file left when it was ended with {@link stop}.
+   */
+  static async start(keepIn?: string): Promise<MotoServer> {
+    const server = new MotoServer(await freePort(), keepIn)
     await server.restart()
     return server
   }
@@ -32,13 +37,16 @@ export class MotoServer {
     return this.#process?.running === true
   }
 
-  /** Starts it again on the same port; all keys and secrets are gone. */
+  /** Starts it again on the same port; all keys and secrets that it does not keep in a file are gone. */
   async restart(): Promise<void> {
-    await this.remove()
+    await this.stop()
+    const folder = join(import.meta.dirname, 'moto')
+    const program =
+      this.#keepIn === undefined ? ['-m', 'moto.server'] : [join(folder, 'keeping.py'), this.#keepIn]
     this.#process = ServerProcess.spawn({
       name: 'moto',
-      command: await pythonPackages(join(import.meta.dirname, 'moto', 'requirements.txt')),
-      args: ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(this.#port)],
+      command: await pythonPackages(join(folder, 'requirements.txt')),
+      args: [...program, '-H', '127.0.0.1', '-p', String(this.#port)],
     })
     await this.#process.waitUntilReady(async () => {
       const response = await fetch(`${this.endpoint}/moto-api/data.json`, {
@@ -47,6 +55,11 @@ export class MotoServer {
       await response.arrayBuffer()
       return response.ok || undefined
     })
+  }
+
+  /** Ends it in order: what it keeps is written. */
+  async stop(): Promise<void> {
+    await this.#process?.end('SIGTERM')
   }
 
   /** Ends it at once. */

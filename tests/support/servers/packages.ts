@@ -61,7 +61,7 @@ export async function pythonPackages(requirements: string): Promise<string> {
 const underWay = new Map<string, Promise<string>>()
 
 /** A folder that `make` fills once for one content of the sources. A run that was interrupted is begun again. */
-function provide(
+export function provide(
   kind: string,
   sources: readonly string[],
   make: (folder: string) => Promise<void>,

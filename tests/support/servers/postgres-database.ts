@@ -75,7 +75,12 @@ function postgresUrl(server: PostgresAddress, database: string, options: UrlOpti
   return `postgres://${user}@${host}:${port}/${database}${query.length > 0 ? `?${query.join('&')}` : ''}`
 }
 
-function postgresKeyValues(server: PostgresAddress, database: string, options: UrlOptions = {}): string {
+/** The same as `key=value`. */
+export function postgresKeyValues(
+  server: PostgresAddress,
+  database: string,
+  options: UrlOptions = {},
+): string {
   const { account = server.limited, host = server.host, port = server.port, parameters = {} } = options
   const all = { host, port: String(port), dbname: database, user: account.user, password: account.password }
   return Object.entries({ ...all, ...parameters })

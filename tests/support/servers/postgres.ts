@@ -5,7 +5,7 @@ import { freePort } from './free-port.ts'
 import { oddPassword } from './odd-password.ts'
 import { createServerFolder, removeServerFolder } from './server-folder.ts'
 import { ServerProcess } from './server-process.ts'
-import { findProgram, runTool } from './tool.ts'
+import { findProgram, lookForProgram, runTool } from './tool.ts'
 
 /** Where a PostgreSQL server is and who may enter. It is plain data, so that other processes can be told. */
 export interface PostgresAddress {
@@ -40,31 +40,37 @@ const limited: Account = { user: 'asherah_app', password: oddPassword }
 const tlsOnly: Account = { user: 'asherah_tls', password: `tls ${oddPassword}` }
 
 /** Debian keeps the server's programs out of PATH. */
+const programFolders = [18, 17, 16, 15].flatMap((version) => [
+  `/usr/lib/postgresql/${version}/bin`,
+  `/opt/homebrew/opt/postgresql@${version}/bin`,
+])
+
 function program(name: string): string {
-  const folders = [18, 17, 16, 15].flatMap((version) => [
-    `/usr/lib/postgresql/${version}/bin`,
-    `/opt/homebrew/opt/postgresql@${version}/bin`,
-  ])
-  return findProgram(name, folders)
+  return findProgram(name, programFolders)
+}
+
+/** Whether {@link PostgresServer.start} can find the server. */
+export function postgresIsInstalled(): boolean {
+  return lookForProgram('initdb', programFolders) !== undefined
 }
 
 /** A PostgreSQL server on loopback, with TLS, in a folder of its own. */
 export class PostgresServer {
   readonly address: PostgresAddress
   readonly #folder: string
-  readonly #settings: readonly string[]
+  readonly #options: PostgresOptions
   #process: ServerProcess | undefined
 
-  private constructor(folder: string, port: number, settings: readonly string[]) {
+  private constructor(folder: string, port: number, options: PostgresOptions) {
     this.#folder = folder
-    this.#settings = settings
+    this.#options = options
     this.address = { host: '127.0.0.1', port, socketFolder: folder, superuser, limited, tlsOnly }
   }
 
   /** Makes a cluster and starts it (measured: 1.5 s). */
   static async start(options: PostgresOptions): Promise<PostgresServer> {
     const folder = await createServerFolder('pg', account)
-    const server = new PostgresServer(folder, await freePort(), options.settings ?? [])
+    const server = new PostgresServer(folder, await freePort(), options)
     try {
       const passwords = join(folder, 'password')
       writeFileSync(passwords, superuser.password)
@@ -100,7 +106,7 @@ export class PostgresServer {
   /** Copies a running server and starts the copy, which follows it. */
   static async startReplica(of: PostgresAddress, options: PostgresOptions): Promise<PostgresServer> {
     const folder = await createServerFolder('pgr', account)
-    const server = new PostgresServer(folder, await freePort(), options.settings ?? [])
+    const server = new PostgresServer(folder, await freePort(), options)
     try {
       const source = ['-h', of.socketFolder, '-p', String(of.port), '-U', of.superuser.user, '--no-password']
       await runTool(
@@ -142,7 +148,13 @@ export class PostgresServer {
         'max_wal_senders=4',
         'max_connections=300',
       ],
-      ...['shared_buffers=64MB', 'timezone=UTC', 'log_timezone=UTC', 'hot_standby=on', ...this.#settings],
+      ...[
+        'shared_buffers=64MB',
+        'timezone=UTC',
+        'log_timezone=UTC',
+        'hot_standby=on',
+        ...(this.#options.settings ?? []),
+      ],
     ].flatMap((setting) => ['-c', setting])
     this.#process = ServerProcess.spawn({
       name: 'PostgreSQL',
@@ -153,6 +165,17 @@ export class PostgresServer {
     await this.#process.waitUntilReady(
       async () => (await queryPostgres(this.address, 'SELECT 1')) === '1' || undefined,
     )
+  }
+
+  /** Starts it again with another certificate to show. */
+  async showCertificate(certificate: CertificateKind): Promise<void> {
+    installCertificates(this.#folder, { ...this.#options, certificate })
+    await this.restart()
+  }
+
+  /** Makes a replica a server of its own, which takes writes. */
+  async promote(): Promise<void> {
+    await queryPostgres(this.address, 'SELECT pg_promote()')
   }
 
   /** Ends it in order: sessions are closed, everything is written. */

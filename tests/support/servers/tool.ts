@@ -55,9 +55,14 @@ export function runToolWithInput(command: string, args: readonly string[], input
 
 /** The file of a program, looked for on PATH and then in `folders`. */
 export function findProgram(name: string, folders: readonly string[] = []): string {
-  const all = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', ...folders]
-  const found = all.map((folder) => join(folder, name)).find((file) => existsSync(file))
+  const found = lookForProgram(name, folders)
   if (found === undefined)
     throw new Error(`${name} is missing: run the tests with \`npm run test:integration\``)
   return found
+}
+
+/** As {@link findProgram}; undefined where there is none. */
+export function lookForProgram(name: string, folders: readonly string[] = []): string | undefined {
+  const all = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', ...folders]
+  return all.map((folder) => join(folder, name)).find((file) => existsSync(file))
 }

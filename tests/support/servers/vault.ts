@@ -14,8 +14,16 @@ import { describeToken, type Token, type TokenGrant, VaultTokens } from './vault
 import { VaultTransit } from './vault-transit.ts'
 
 export interface VaultOptions {
-  /** PEM texts. With `clientAuthority`, certificates that it signed are asked for, and the `cert` login works. */
-  readonly tls?: { readonly cert: string; readonly key: string; readonly clientAuthority?: string }
+  /**
+   * PEM texts. With `clientAuthority`, certificates that it signed are asked for, and the `cert` login works; with
+   * `clientRequired`, who shows none is not let in.
+   */
+  readonly tls?: {
+    readonly cert: string
+    readonly key: string
+    readonly clientAuthority?: string
+    readonly clientRequired?: boolean
+  }
   /** Milliseconds since 1970; the system's clock by default. Tokens expire by it. */
   readonly now?: () => number
 }
@@ -87,8 +95,9 @@ export class VaultServer {
               cert: tls.cert,
               key: tls.key,
               ...(tls.clientAuthority !== undefined && { ca: tls.clientAuthority, requestCert: true }),
-              // As Vault: a client without a certificate may still use a token.
-              rejectUnauthorized: false,
+              // As Vault: a client without a certificate may still use a token, unless the listener says
+              // tls_require_and_verify_client_cert (developer.hashicorp.com/vault/docs/configuration/listener/tcp).
+              rejectUnauthorized: tls.clientRequired === true,
             },
             listener,
           )

@@ -15,7 +15,7 @@
 //!                          └───────────────────────────────┴──────────────┴───────┘
 //!  first core region:  0 sentinel │ 1 coffer, left │ 2 coffer, right │ 3 coffer's work │ 4 … by thread
 //!  a thread's two:     generator (ChaCha20 key, buffer, position) │ work slot (data row key)
-//!  hot region:         one expanded key a slot, by least recent use
+//!  hot region:         one expanded key a slot; the oldest not used again gives way
 //! ```
 //!
 //! Ordinary memory holds, for each [`Key`]: its number, where it was expanded last, and its *enclave*, `nonce(12) ‖
@@ -56,6 +56,8 @@ mod workspace;
 pub use key::{Key, MAX_PAYLOAD, WRAPPED};
 pub use prepare::{MemoryOptions, MemoryStatus, inspect, prepare, status};
 
+use std::mem::MaybeUninit;
+
 use crate::status::Fault;
 
 /// Whether keys can be used here and now: `Forked` in a forked child, `Wiped` at the end of the process, `Unavailable`
@@ -72,4 +74,15 @@ pub fn random(out: &mut [u8]) -> Result<(), Fault> {
         out.fill(0);
     }
     filled
+}
+
+/// Bytes from which on large pages pay.
+const LARGE_PAGES: usize = 4 << 20;
+
+/// Asks for large pages behind new ordinary memory, if there is much of it and the system has them. A payload of 32 MiB takes
+/// 8,192 small pages, and faulting them in takes longer than sealing it.
+pub fn prefer_large_pages(new: &mut [MaybeUninit<u8>]) {
+    if new.len() >= LARGE_PAGES {
+        os::prefer_large_pages(new);
+    }
 }

@@ -67,6 +67,20 @@ mod unix {
         unsafe { libc::mlock(first.as_ptr().cast(), len) == 0 }
     }
 
+    /// Asks for large pages behind ordinary memory, of which 32 MiB need 16 and not 8,192: each new one costs a fault.
+    pub(in crate::memory) fn prefer_large_pages(bytes: &mut [std::mem::MaybeUninit<u8>]) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            // From the first byte's page: without it, the first 2 MiB would be small pages.
+            let first = bytes.as_ptr() as usize / page() * page();
+            let end = (bytes.as_ptr() as usize + bytes.len()).next_multiple_of(page());
+            // SAFETY: the advice changes nothing that can be read in these pages, whoever has the rest of the first and last.
+            unsafe { libc::madvise(first as *mut c_void, end - first, libc::MADV_HUGEPAGE) };
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = bytes;
+    }
+
     /// Takes back a lock.
     pub(in crate::memory) fn unlock(first: NonNull<u8>, len: usize) {
         // SAFETY: as `lock`.
@@ -198,6 +212,7 @@ mod elsewhere {
         false
     }
     pub(in crate::memory) fn unlock(_first: NonNull<u8>, _len: usize) {}
+    pub(in crate::memory) fn prefer_large_pages(_bytes: &mut [std::mem::MaybeUninit<u8>]) {}
     pub(in crate::memory) fn lock_limit() -> Option<u64> {
         None
     }

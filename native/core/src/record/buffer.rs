@@ -1,5 +1,7 @@
 //! Memory for sealed bytes, kept from call to call.
 
+use crate::memory::prefer_large_pages;
+
 /// Above this much a buffer is given back after the call that needed it.
 const KEPT: usize = 4 << 20;
 
@@ -21,8 +23,12 @@ impl Buffer {
     /// `len` bytes of any content, to be overwritten.
     pub fn take(&mut self, len: usize) -> &mut [u8] {
         if self.bytes.len() < len {
-            // A new zeroed allocation: the old content is not worth copying, and large ones come zeroed from the system.
-            self.bytes = vec![0; len.next_multiple_of(1 << 10)];
+            // A new allocation: the old content is not worth copying.
+            let len = len.next_multiple_of(1 << 10);
+            let mut bytes = Vec::with_capacity(len);
+            prefer_large_pages(bytes.spare_capacity_mut());
+            bytes.resize(len, 0);
+            self.bytes = bytes;
         }
         &mut self.bytes[..len]
     }

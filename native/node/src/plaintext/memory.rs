@@ -2,17 +2,21 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::rc::Rc;
 use std::slice;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use asherah_core::Fault;
+use asherah_core::memory::prefer_large_pages;
 
-use super::SLAB;
+use super::{SHARED, SLAB};
 
 /// Slabs kept for reuse, for each thread: 1 MiB.
 const KEPT: usize = 16;
+/// Bytes of larger pieces kept for reuse, for each thread: about as much as V8 lets pile up before it collects. A new page
+/// costs as much as opening what goes into it.
+const KEPT_LARGE: usize = 64 << 20;
 
 /// Whole pages, zero at first and whenever they are given back.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Memory {
 
 // SAFETY: it owns its bytes, like a boxed slice.
 unsafe impl Send for Memory {}
+// SAFETY: of a shared one, only `slice` reaches the bytes, whose caller promises that nobody else does.
+unsafe impl Sync for Memory {}
 
 impl Memory {
     /// So many zero bytes, rounded up to whole pages; [`Fault::Unavailable`] when there are none.
@@ -37,7 +43,10 @@ impl Memory {
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Fault::Unavailable)?;
         let lead = base.as_ptr().align_offset(page).min(page);
         // SAFETY: within the allocation, which has a page to spare.
-        Ok(Memory { first: unsafe { base.add(lead) }, len, base, layout })
+        let memory = Memory { first: unsafe { base.add(lead) }, len, base, layout };
+        // SAFETY: this allocation's own bytes, which nobody else knows of yet.
+        prefer_large_pages(unsafe { slice::from_raw_parts_mut(memory.first.as_ptr().cast(), len) });
+        Ok(memory)
     }
 
     /// Bytes, rounded up.
@@ -90,31 +99,56 @@ fn page_size() -> usize {
     })
 }
 
-/// A thread's slabs that are out of use, a bounded number of them.
+/// Memory of one thread's that is out of use, a bounded amount of it: zero throughout.
 #[derive(Debug, Default)]
-pub struct Spare(RefCell<Vec<Rc<Memory>>>);
+pub struct Spare {
+    slabs: RefCell<Vec<Arc<Memory>>>,
+    /// The oldest first.
+    large: RefCell<VecDeque<Arc<Memory>>>,
+}
 
 impl Spare {
-    /// Memory for a slab, zero throughout.
-    pub fn take(&self) -> Result<Rc<Memory>, Fault> {
-        match self.0.borrow_mut().pop() {
+    /// Memory for a slab.
+    pub fn take(&self) -> Result<Arc<Memory>, Fault> {
+        match self.slabs.borrow_mut().pop() {
             Some(memory) => Ok(memory),
-            None => Memory::new(SLAB).map(Rc::new),
+            None => Memory::new(SLAB).map(Arc::new),
         }
     }
 
-    /// Whether it keeps no more.
+    /// Memory of about `len` bytes, if there is any.
+    pub fn take_large(&self, len: usize) -> Option<Arc<Memory>> {
+        let mut large = self.large.borrow_mut();
+        let at = large.iter().rposition(|memory| (len..=2 * len).contains(&memory.len()))?;
+        large.remove(at)
+    }
+
+    /// Whether it keeps no more slabs.
     pub fn is_full(&self) -> bool {
-        self.0.borrow().len() >= KEPT
+        self.slabs.borrow().len() >= KEPT
     }
 
-    /// Keeps the memory of a slab, which is zero throughout; false when it is too many, or of another size.
-    pub fn give(&self, memory: &Rc<Memory>) -> bool {
-        let mut kept = self.0.borrow_mut();
-        let is_kept = memory.len() == SLAB.next_multiple_of(page_size()) && kept.len() < KEPT;
-        if is_kept {
-            kept.push(Rc::clone(memory));
+    /// Keeps memory that is zero throughout; false when it is too much.
+    pub fn give(&self, memory: &Arc<Memory>) -> bool {
+        if memory.len() == SLAB.next_multiple_of(page_size()) {
+            let is_kept = !self.is_full();
+            if is_kept {
+                self.slabs.borrow_mut().push(Arc::clone(memory));
+            }
+            return is_kept;
         }
-        is_kept
+        if !(SHARED..=KEPT_LARGE).contains(&memory.len()) {
+            return false;
+        }
+        let mut large = self.large.borrow_mut();
+        large.push_back(Arc::clone(memory));
+        let mut all: usize = large.iter().map(|memory| memory.len()).sum();
+        while all > KEPT_LARGE {
+            let Some(oldest) = large.pop_front() else { break };
+            all -= oldest.len();
+            // Node may refer to it still, so that it is not freed yet.
+            oldest.discard();
+        }
+        true
     }
 }

@@ -17,6 +17,7 @@ mod slab;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use asherah_core::{Fault, PlaintextSink};
 
@@ -89,6 +90,11 @@ impl Pool {
         Ok(buffer)
     }
 
+    /// Whether there is a slab that JavaScript does not have yet.
+    pub fn is_unknown(&self) -> bool {
+        self.current.as_ref().is_some_and(|slab| !slab.is_published())
+    }
+
     /// Uses another slab from now on: JavaScript has lost this one's `ArrayBuffer`.
     pub fn renew(&mut self, is_external: bool) {
         if let Some(slab) = &self.current {
@@ -141,6 +147,12 @@ impl Pool {
         }
     }
 
+    /// Memory of an earlier result for one of about `len` bytes.
+    pub fn earlier(&self, len: usize, options: Options) -> Option<Arc<Memory>> {
+        let margin = if options.canaries { CANARY } else { 0 };
+        if options.isolated { None } else { self.spare.take_large(len + 2 * margin) }
+    }
+
     /// A place of `len` bytes in a slab.
     fn find(&mut self, len: usize, canaries: bool) -> Result<Range<usize>, Fault> {
         let margin = if canaries { CANARY } else { 0 };
@@ -152,7 +164,7 @@ impl Pool {
             return Ok(start..start + len);
         }
         self.retire();
-        let slab = Rc::new(Slab::new(self.spare.take()?, 0..SLAB, canaries, Rc::clone(&self.spare))?);
+        let slab = Rc::new(Slab::new(self.spare.take()?, 0..SLAB, canaries, Some(Rc::clone(&self.spare)))?);
         self.note(&slab);
         self.current = Some(slab);
         self.next = 0;
@@ -160,23 +172,38 @@ impl Pool {
     }
 }
 
+/// How a result is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// In memory that no other result shares or had before.
+    pub isolated: bool,
+    /// Between canaries.
+    pub canaries: bool,
+}
+
 /// Memory of one result that is a slab of its own; made on any thread.
 #[derive(Debug)]
 pub struct Own {
-    memory: Memory,
+    memory: Arc<Memory>,
     shown: Range<usize>,
+    is_isolated: bool,
 }
 
 impl Own {
-    /// Memory for `len` bytes.
-    pub fn new(len: usize, canaries: bool) -> Result<Own, Fault> {
-        let margin = if canaries { CANARY } else { 0 };
-        Ok(Own { memory: Memory::new(len + 2 * margin)?, shown: margin..margin + len })
+    /// Memory for `len` bytes: that of an earlier result if it is large enough, else new.
+    pub fn new(len: usize, options: Options, earlier: Option<Arc<Memory>>) -> Result<Own, Fault> {
+        let margin = if options.canaries { CANARY } else { 0 };
+        let all = len + 2 * margin;
+        let memory = match earlier.filter(|memory| memory.len() >= all) {
+            Some(memory) => memory,
+            None => Arc::new(Memory::new(all)?),
+        };
+        Ok(Own { memory, shown: margin..margin + len, is_isolated: options.isolated })
     }
 
     /// The result's bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: JavaScript does not know of this memory yet, and the slice borrows its only owner.
+        // SAFETY: JavaScript does not know of this memory, or has collected what it knew, and the slice borrows its owner.
         unsafe { self.memory.slice(self.shown.start, self.shown.len()) }
     }
 }
@@ -234,7 +261,8 @@ impl Sink<'_> {
         } else if is_small && !self.isolated {
             self.pool.find(len, self.canaries).map(Place::Slab)
         } else {
-            Own::new(len, self.canaries).map(Place::Own)
+            let options = Options { isolated: self.isolated, canaries: self.canaries };
+            Own::new(len, options, self.pool.earlier(len, options)).map(Place::Own)
         }
     }
 
@@ -279,11 +307,12 @@ impl Drop for Sink<'_> {
 impl Pool {
     /// The `ArrayBuffer` of a result with memory of its own.
     pub fn give<'s>(&mut self, env: Env<'s>, own: Own, canaries: bool) -> Result<Value<'s>, Stop> {
-        let Own { memory, shown } = own;
+        let Own { memory, shown, is_isolated } = own;
         if shown.is_empty() {
             return env.array_buffer(&[]);
         }
-        let slab = Rc::new(Slab::new(Rc::new(memory), shown.clone(), canaries, Rc::clone(&self.spare))?);
+        let spare = (!is_isolated).then(|| Rc::clone(&self.spare));
+        let slab = Rc::new(Slab::new(memory, shown.clone(), canaries, spare)?);
         slab.keep(shown.clone(), canaries);
         if self.is_external {
             if let Some(buffer) = slab.publish(env)? {

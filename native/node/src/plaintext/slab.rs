@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use asherah_core::{Fault, memory};
@@ -35,7 +36,7 @@ pub fn take_failures() -> u64 {
 /// any holder of that `buffer` may, unless plaintexts are isolated.
 #[derive(Debug)]
 pub struct Slab {
-    memory: Rc<Memory>,
+    memory: Arc<Memory>,
     /// What JavaScript sees.
     shown: Range<usize>,
     /// Zero, and not used, where no canaries are wanted.
@@ -48,16 +49,17 @@ pub struct Slab {
     is_released: Cell<bool>,
     /// JavaScript has detached the `ArrayBuffer`, so that its end says nothing of the memory.
     is_detached: Cell<bool>,
-    spare: Rc<Spare>,
+    /// Where the memory goes afterwards; isolated plaintexts share theirs with no later one.
+    spare: Option<Rc<Spare>>,
 }
 
 impl Slab {
     /// A slab of which JavaScript sees `shown`.
     pub fn new(
-        memory: Rc<Memory>,
+        memory: Arc<Memory>,
         shown: Range<usize>,
         with_canaries: bool,
-        spare: Rc<Spare>,
+        spare: Option<Rc<Spare>>,
     ) -> Result<Slab, Fault> {
         let mut canary = [0; CANARY];
         if with_canaries {
@@ -193,11 +195,15 @@ impl Slab {
         self.is_detached.set(true);
     }
 
+    fn give(&self) -> bool {
+        self.spare.as_ref().is_some_and(|spare| spare.give(&self.memory))
+    }
+
     /// Checks and wipes it after its `ArrayBuffer` was collected; the memory is used again, or its pages are given back.
     pub fn release(&self) {
         if !self.is_released.replace(true) {
             self.clean();
-            if !self.spare.give(&self.memory) {
+            if !self.give() {
                 self.memory.discard();
             }
         }
@@ -208,7 +214,7 @@ impl Drop for Slab {
     fn drop(&mut self) {
         if !self.is_released.get() {
             self.clean();
-            self.spare.give(&self.memory);
+            self.give();
         }
     }
 }

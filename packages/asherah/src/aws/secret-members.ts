@@ -1,5 +1,6 @@
 import { emptyString, findString, type Span, unescapeInPlace } from '../kms/json-bytes.ts'
-import { base64Length, collectBytes, secretBytes, writeBase64 } from '../kms/secret-bytes.ts'
+import { base64Length, collectBytes, writeBase64 } from '../kms/secret-text.ts'
+import { secretBytes } from '../secret-bytes.ts'
 
 /** The SDK's middleware, as far as it is used here: each layer calls the next one. */
 type Layer<Arguments, Result> = (

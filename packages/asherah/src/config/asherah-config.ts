@@ -74,7 +74,7 @@ export interface AsherahConfig {
    * Aurora.
    */
   readonly replicaReadConsistency?: 'eventual' | 'global' | 'session' | AnyText | Absent
-  /** Most connections open at a time; 0 means no limit. In connections; default 0. For metastore `rdbms`. */
+  /** Most connections open at a time; 0 means as many as the server lets in. In connections; default 0. For metastore `rdbms`. */
   readonly poolMaxOpen?: number | Absent
   /** Most connections kept while idle. In connections; default 2. For metastore `rdbms`. */
   readonly poolMaxIdle?: number | Absent
@@ -159,9 +159,12 @@ export interface AsherahConfig {
   readonly vaultCaCert?: string | Absent
   /** The name that the certificate of Vault must be for, where it is not the one in the address. */
   readonly vaultTlsServerName?: string | Absent
-  /** PEM file of the client certificate; required. For kms `vault` by `cert`. */
+  /**
+   * PEM file of the certificate that this client shows to Vault, whatever the method; required for `cert`. For kms
+   * `vault`.
+   */
   readonly vaultClientCert?: string | Absent
-  /** PEM file of the client certificate's key; required. For kms `vault` by `cert`. */
+  /** PEM file of the key of `vaultClientCert`; required beside it. For kms `vault`. */
   readonly vaultClientKey?: string | Absent
   /** Age at which a key stops encrypting; it decrypts for ever. In seconds; default 7776000. */
   readonly expireAfter?: number | Absent
@@ -192,13 +195,13 @@ export interface AsherahConfig {
   readonly enableSessionCaching?: boolean | Absent
   /**
    * Most session objects that the module API keeps; it does not bound the keys, `ringSize` does. In sessions;
-   * default 1000.
+   * default 4096.
    */
   readonly sessionCacheMaxSize?: number | Absent
   /** Time that the module API keeps a session object. In seconds; default 7200. */
   readonly sessionCacheDuration?: number | Absent
   /**
-   * Keys kept expanded and ready in locked memory; the least recently used one gives way. In keys; default
+   * Keys kept expanded and ready in locked memory; one that was not used lately gives way. In keys; default
    * 4096.
    */
   readonly hotSlots?: number | Absent
@@ -206,6 +209,11 @@ export interface AsherahConfig {
    * Makes it an error, in place of a warning, that the limit of locked memory is too low. Default `false`.
    */
   readonly requireLockedMemory?: boolean | Absent
+  /**
+   * Keeps the whole process from core dumps and debuggers, from the first factory that asks for it until its end;
+   * Linux only. Default `false`.
+   */
+  readonly hardenProcess?: boolean | Absent
   /**
    * Gives each decrypted result a backing store of its own, in place of a slice of a pool. Default `false`.
    */

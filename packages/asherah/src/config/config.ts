@@ -32,6 +32,7 @@ export interface Config {
     readonly ringSize: number
     readonly hotSlots: number
     readonly requireLocked: boolean
+    readonly hardenProcess: boolean
   }
   readonly plaintext: { readonly isolated: boolean; readonly canaries: boolean }
   /** Longest time that one call waits for metastore and KMS together, through the bridge or not. */
@@ -141,6 +142,14 @@ function resolve(
   const policy = resolvePolicy(settings)
   const metastore = resolveMetastore(settings, ambient)
   const kms = resolveKms(settings, metastore && metastore.config.kind === 'memory', ambient)
+  const suffix = (metastore && dynamoDbSuffix(metastore.config)) ?? regionSuffix
+  for (const [key, suffixes] of [
+    ['regionSuffix', [suffix]],
+    ['recoveryRegionSuffixes', recoveryRegionSuffixes],
+  ] as const) {
+    if (suffixes.some((each) => confusesPartitions({ serviceName, productId }, each)))
+      settings.problem(key, confusion)
+  }
   const secrets = new Secrets({ ...kms, connection: metastore?.connection })
   try {
     findings.throwIfAny()
@@ -153,7 +162,6 @@ function resolve(
       throw new TypeError('A part of the configuration is missing without a problem')
     }
     refuseWhatIsNotBuiltIn(metastore.config, kms.config, backends)
-    const suffix = dynamoDbSuffix(metastore.config) ?? regionSuffix
     const identity = { serviceName, productId, regionSuffix: suffix, recoveryRegionSuffixes }
     const chosen = { metastore: metastore.config, kms: kms.config }
     return Object.freeze({ config: assemble(settings, identity, chosen, policy), secrets })
@@ -183,6 +191,7 @@ function assemble(
       ringSize: settings.integer('ringSize'),
       hotSlots: settings.integer('hotSlots'),
       requireLocked: settings.flag('requireLockedMemory'),
+      hardenProcess: settings.flag('hardenProcess'),
     },
     plaintext: {
       isolated: settings.flag('isolatedPlaintext'),
@@ -212,6 +221,23 @@ const suffixShape = /^[^\s_\p{C}]+$/u
 /** Whether ids can be told apart with it. */
 export function isRegionSuffix(suffix: string): boolean {
   return suffixShape.test(suffix)
+}
+
+/** What is wrong with a suffix that {@link confusesPartitions}. */
+export const confusion =
+  'must not be the one word that serviceName and productId consist of: ids of different partitions would be the same text'
+
+/** Where service, product and suffix are one word, partition `a` with the suffix and partition `a_word` have one id. */
+export function confusesPartitions(
+  {
+    serviceName,
+    productId,
+  }: { readonly serviceName: string | undefined; readonly productId: string | undefined },
+  suffix: string,
+): boolean {
+  if (serviceName === undefined || productId === undefined || suffix === '') return false
+  const names = `_${serviceName}_${productId}`
+  return `${names}_${suffix}`.endsWith(names)
 }
 
 function resolveRegionSuffix(settings: Settings): string {

@@ -1,5 +1,9 @@
-/** `off`: plaintext; `unverified`: TLS without a check; `verify-ca`: the chain alone; `verify-full`: host name too. */
-export type TlsMode = 'off' | 'unverified' | 'verify-ca' | 'verify-full'
+/**
+ * `off`: plaintext; `allow`: plaintext, or TLS without a check where the server demands it; `prefer`: TLS without a check,
+ * or plaintext where the server has none; `unverified`: TLS without a check; `verify-ca`: the chain alone; `verify-full`:
+ * host name too. MySQL knows neither `allow` nor `prefer`.
+ */
+export type TlsMode = 'off' | 'allow' | 'prefer' | 'unverified' | 'verify-ca' | 'verify-full'
 
 /** What a connection string says. Everything in it counts as secret. */
 export interface DatabaseConnection {

@@ -81,7 +81,11 @@ function metastoreFrom(environment: Environment, findings: Findings): Map<KeyNam
 /** What has no effect here is not looked at, and Vault's own variables only where Vault is used. */
 function counts(key: KeyName, environment: Environment): boolean {
   if (key === 'connectionString' || schema[key].group === 'without effect') return false
-  return !key.startsWith('vault') || /^vault(?:-transit)?$/i.test(environment['KMS'] ?? '')
+  return !key.startsWith('vault') || usesVault(environment)
+}
+
+function usesVault(environment: Environment): boolean {
+  return /^vault(?:-transit)?$/i.test(environment['KMS'] ?? '')
 }
 
 function parse(text: string, type: KeyType): { readonly value: unknown } | { readonly problem: string } {
@@ -138,8 +142,9 @@ function noticeForeignVariables(environment: Environment, findings: Findings): v
   for (const { name, meaning, notice } of foreignVariables) {
     const text = environment[name]
     if (text === undefined || notice === 'never') continue
-    const off = parseFlag(text)
-    if (notice === 'off' && !('value' in off && !off.value)) continue
+    if (name.startsWith('VAULT_') && !usesVault(environment)) continue
+    const flag = parseFlag(text)
+    if (notice !== 'set' && !('value' in flag && flag.value === (notice === 'on'))) continue
     findings.notice(`${name} has no effect here. ${meaning}`)
   }
 }

@@ -1,4 +1,5 @@
 import type { KeyManagementService } from '../kms/key-management-service.ts'
+import { secretBytes } from '../secret-bytes.ts'
 import { httpUrl } from './metastore-settings.ts'
 import type { KeyName } from './schema.ts'
 import type { Settings } from './settings.ts'
@@ -20,8 +21,6 @@ export type VaultAuth =
       readonly method: 'cert'
       readonly mount: string
       readonly role?: string
-      readonly clientCertPath: string
-      readonly clientKeyPath: string
     }
 
 /** Which key management service, with all that it needs but its secrets. */
@@ -48,6 +47,9 @@ export type KmsConfig =
       readonly namespace?: string
       readonly caPath?: string
       readonly serverName?: string
+      /** Shown to Vault whatever the method of `auth`, which is `cert` only where they are given. */
+      readonly clientCertPath?: string
+      readonly clientKeyPath?: string
       readonly auth: VaultAuth
     }
   | { readonly kind: 'object'; readonly kms: KeyManagementService }
@@ -69,6 +71,7 @@ export interface StaticKeyEnvironment {
 
 /** The public test key (contract section 2.5.2). */
 const testKey = 'thisIsAStaticMasterKeyForTesting'
+const keyBytes = 32
 
 /**
  * The key management service that the settings ask for; undefined when a problem was noted. `inMemory` tells whether the
@@ -140,7 +143,7 @@ function staticKey(settings: Settings, label: string, hex: string): ResolvedKms 
     settings.findings.problem(label, `${is}: a static master key is 64 hexadecimal digits, nothing else`)
     return undefined
   }
-  const key = secretBytes()
+  const key = secretBytes(keyBytes)
   for (let index = 0; index < key.length; index++) {
     key[index] = hexDigit(hex, 2 * index) * 16 + hexDigit(hex, 2 * index + 1)
   }
@@ -155,14 +158,9 @@ function resolveTestKey(settings: Settings): ResolvedKms | undefined {
   settings.findings.notice(
     'test-debug-static seals everything under a key that is printed in public documentation. Never use it for real data.',
   )
-  const key = secretBytes()
+  const key = secretBytes(keyBytes)
   for (let index = 0; index < key.length; index++) key[index] = testKey.charCodeAt(index)
   return { config: { kind: 'static', key: 'test' }, staticMasterKey: key }
-}
-
-// On a buffer of its own: V8 keeps the bytes of a small array on its moving heap otherwise, and copies of them behind.
-function secretBytes(): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(32))
 }
 
 // Digit by digit, so that no piece of the key becomes a string of its own.
@@ -222,7 +220,14 @@ function resolveVault(settings: Settings): ResolvedKms | undefined {
   const transitKey = settings.requiredText('vaultTransitKey', ' for Vault')
   const transitMount = settings.requiredText('vaultTransitMount')
   const signIn = resolveVaultAuth(settings)
-  if (addr === undefined || transitKey === undefined || transitMount === undefined || signIn === undefined) {
+  const certificate = resolveClientCertificate(settings)
+  if (
+    addr === undefined ||
+    transitKey === undefined ||
+    transitMount === undefined ||
+    signIn === undefined ||
+    certificate === undefined
+  ) {
     return undefined
   }
   const { auth, ...secrets } = signIn
@@ -233,8 +238,24 @@ function resolveVault(settings: Settings): ResolvedKms | undefined {
     ...(namespace !== undefined && { namespace }),
     ...(caPath !== undefined && { caPath }),
     ...(serverName !== undefined && { serverName }),
+    ...certificate,
   }
   return { config: { kind: 'vault', addr, transitKey, transitMount, ...optional, auth }, ...secrets }
+}
+
+/** The certificate that this client shows to Vault, or nothing; undefined when a problem was noted. */
+function resolveClientCertificate(
+  settings: Settings,
+): Pick<Extract<KmsConfig, { kind: 'vault' }>, 'clientCertPath' | 'clientKeyPath'> | undefined {
+  const clientCertPath = settings.text('vaultClientCert')
+  const clientKeyPath = settings.text('vaultClientKey')
+  if (clientCertPath !== undefined && clientKeyPath !== undefined) return { clientCertPath, clientKeyPath }
+  if (settings.isBroken('vaultClientCert') || settings.isBroken('vaultClientKey')) return undefined
+  if (clientCertPath === clientKeyPath) return {}
+  const missing = clientCertPath === undefined ? 'vaultClientCert' : 'vaultClientKey'
+  const given = clientCertPath === undefined ? 'vaultClientKey' : 'vaultClientCert'
+  settings.problem(missing, `is required beside ${settings.nameOf(given)}`)
+  return undefined
 }
 
 function resolveVaultAuth(
@@ -264,11 +285,10 @@ function resolveVaultAuth(
     case 'cert':
     case 'tls': {
       const role = settings.text('vaultAuthRole')
-      const clientCertPath = need('vaultClientCert')
-      const clientKeyPath = need('vaultClientKey')
-      if (clientCertPath === undefined || clientKeyPath === undefined) return undefined
-      const named = role !== undefined && { role }
-      return { auth: { method: 'cert', mount: mount('cert'), ...named, clientCertPath, clientKeyPath } }
+      const certificate = need('vaultClientCert')
+      const key = need('vaultClientKey')
+      if (certificate === undefined || key === undefined) return undefined
+      return { auth: { method: 'cert', mount: mount('cert'), ...(role !== undefined && { role }) } }
     }
     default: {
       const why = ` for Vault where ${settings.nameOf('vaultAuthMethod')} is not given`

@@ -44,9 +44,10 @@ export function isGoDsn(text: string): boolean {
 export function parseGoDsn(dsn: string): DatabaseConnection {
   const start = addressAt(dsn)
   if (start === undefined) throw new MalformedConnection('is no Go DSN')
-  const match = /^@?(tcp|unix)\(([^)]*)\)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(dsn.slice(start))
+  // A raw `/` in the database's name is no such: what looked like the address was a piece of the password.
+  const match = /^@?(tcp|unix)\(([^)]*)\)(?:\/([^?/]*))?(?:\?(.*))?$/s.exec(dsn.slice(start))
   if (match === null)
-    throw new MalformedConnection('has, after the address, neither /database nor parameters')
+    throw new MalformedConnection('has, after the address, something else than /database?parameters')
   const [, network, address = '', database, query = ''] = match
   return mysql(
     splitUserInfo(dsn.slice(0, start)),

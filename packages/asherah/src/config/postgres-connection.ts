@@ -12,11 +12,11 @@ import {
 const defaultPort = 5432
 const defaultHost = 'localhost'
 
-/** What `sslmode` means (contract section 5.4). */
+/** What `sslmode` means to libpq; contract section 5.4 has `allow` and `prefer`, and with them the default, without TLS. */
 const tlsModes: ReadonlyMap<string, TlsMode> = new Map([
   ['disable', 'off'],
-  ['allow', 'off'],
-  ['prefer', 'off'],
+  ['allow', 'allow'],
+  ['prefer', 'prefer'],
   ['require', 'unverified'],
   ['verify-ca', 'verify-ca'],
   ['verify-full', 'verify-full'],
@@ -116,6 +116,8 @@ function tlsMode(sslMode: string | undefined, ssl: string | undefined): TlsMode 
     if (mode !== undefined) return mode
     throw new MalformedConnection(`has an sslmode that is none of ${[...tlsModes.keys()].join(', ')}`)
   }
+  // libpq's default.
+  if (ssl === undefined) return 'prefer'
   // Not libpq's, but what Node programs write.
-  return ssl === undefined || ssl === 'false' || ssl === '0' ? 'off' : 'verify-full'
+  return ssl === 'false' || ssl === '0' ? 'off' : 'verify-full'
 }

@@ -166,7 +166,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     default: 0,
     group: 'metastore',
     appliesTo: 'metastore `rdbms`',
-    meaning: 'Most connections open at a time; 0 means no limit.',
+    meaning: 'Most connections open at a time; 0 means as many as the server lets in.',
   },
   poolMaxIdle: {
     canonical: 'PoolMaxIdle',
@@ -407,16 +407,17 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     environment: ['VAULT_CLIENT_CERT'],
     type: text,
     group: 'kms',
-    appliesTo: 'kms `vault` by `cert`',
-    meaning: 'PEM file of the client certificate; required.',
+    appliesTo: 'kms `vault`',
+    meaning:
+      'PEM file of the certificate that this client shows to Vault, whatever the method; required for `cert`.',
   },
   vaultClientKey: {
     canonical: 'VaultClientKey',
     environment: ['VAULT_CLIENT_KEY'],
     type: text,
     group: 'kms',
-    appliesTo: 'kms `vault` by `cert`',
-    meaning: "PEM file of the client certificate's key; required.",
+    appliesTo: 'kms `vault`',
+    meaning: 'PEM file of the key of `vaultClientCert`; required beside it.',
   },
 
   expireAfter: {
@@ -501,7 +502,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     canonical: 'SessionCacheMaxSize',
     environment: ['SESSION_CACHE_MAX_SIZE'],
     type: count('sessions', 1, 4_294_967_295),
-    default: 1000,
+    default: 4096,
     group: 'cache',
     meaning: 'Most session objects that the module API keeps; it does not bound the keys, `ringSize` does.',
   },
@@ -520,7 +521,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     type: count('keys', 16, 1_048_576),
     default: 4096,
     group: 'memory',
-    meaning: 'Keys kept expanded and ready in locked memory; the least recently used one gives way.',
+    meaning: 'Keys kept expanded and ready in locked memory; one that was not used lately gives way.',
   },
   requireLockedMemory: {
     canonical: 'RequireLockedMemory',
@@ -529,6 +530,15 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     default: false,
     group: 'memory',
     meaning: 'Makes it an error, in place of a warning, that the limit of locked memory is too low.',
+  },
+  hardenProcess: {
+    canonical: 'HardenProcess',
+    environment: ['ASHERAH_HARDEN_PROCESS'],
+    type: flag,
+    default: false,
+    group: 'memory',
+    meaning:
+      'Keeps the whole process from core dumps and debuggers, from the first factory that asks for it until its end; Linux only.',
   },
   isolatedPlaintext: {
     canonical: 'IsolatedPlaintext',
@@ -603,8 +613,8 @@ export interface ForeignVariable {
   readonly name: string
   /** Given as a notice when the variable asks for what does not happen here. */
   readonly meaning: string
-  /** `off`: a notice when it is switched off; `set`: whenever it is set; `never`: none. */
-  readonly notice: 'off' | 'set' | 'never'
+  /** A notice when it is switched `on` or `off`, whenever it is `set`, or `never`. */
+  readonly notice: 'on' | 'off' | 'set' | 'never'
 }
 
 export const foreignVariables: readonly ForeignVariable[] = [
@@ -627,6 +637,16 @@ export const foreignVariables: readonly ForeignVariable[] = [
   {
     name: 'INTERMEDIATE_KEY_CACHE_MAX_SIZE',
     meaning: '`ringSize` (`ASHERAH_RING_SIZE`) bounds the keys held.',
+    notice: 'set',
+  },
+  {
+    name: 'VAULT_SKIP_VERIFY',
+    meaning: 'The certificate of Vault is always verified; `VAULT_CACERT` names the authorities.',
+    notice: 'on',
+  },
+  {
+    name: 'VAULT_CAPATH',
+    meaning: 'A folder of authorities is not read: put them into one PEM file and name it in `VAULT_CACERT`.',
     notice: 'set',
   },
   { name: 'ASHERAH_NODE_DEBUG', meaning: 'Set a log hook and `verbose` in its place.', notice: 'never' },

@@ -1,7 +1,7 @@
 import { fs } from '../builtins.ts'
 import { type Clock, type Moment, readClock } from '../clock.ts'
 import { AsherahError, type AsherahErrorCode } from '../errors.ts'
-import type { NativeBinding } from '../native/binding.ts'
+import type { NativeBinding, RingHandle } from '../native/binding.ts'
 import type { Log } from '../observability/log.ts'
 import { AnswerBuffer, type BridgeAnswer, type BridgeEngine, type BridgeMessage } from './bridge-protocol.ts'
 import type { KeyQuestion } from './key-port.ts'
@@ -46,7 +46,7 @@ export class Bridge implements BlockingPort {
     this.#used = true
     const at = readClock(this.#clock)
     this.#buffer.reset()
-    this.#post({
+    post(this.#native, {
       kind: 'ask',
       engine: this.#engine,
       question,
@@ -72,7 +72,7 @@ export class Bridge implements BlockingPort {
 
   /** Lets the bridge's thread drop what it built for this factory. */
   close(): void {
-    if (this.#used) this.#post({ kind: 'forget', intermediateKeys: this.#engine.intermediateKeys })
+    if (this.#used) forgetOnBridge(this.#native, this.#engine.intermediateKeys)
   }
 
   #accept(answer: BridgeAnswer): void {
@@ -93,13 +93,6 @@ export class Bridge implements BlockingPort {
     this.#buffer = new AnswerBuffer()
   }
 
-  #post(message: BridgeMessage): void {
-    // Opened for each message: an idle channel would collect the questions of other threads.
-    const channel = new (threads().BroadcastChannel)(channelName(this.#native))
-    channel.postMessage(message)
-    channel.close()
-  }
-
   /** Waits until the bridge's thread listens, starting it if there is none; answers its generation, which is never 0. */
   #ready(deadline: number): number {
     const pause = new Int32Array(new SharedArrayBuffer(4))
@@ -112,6 +105,18 @@ export class Bridge implements BlockingPort {
       Atomics.wait(pause, 0, 0, 2)
     }
   }
+}
+
+/** Lets the bridge's thread, where there is one, drop what it built for this factory. */
+export function forgetOnBridge(native: NativeBinding, intermediateKeys: RingHandle): void {
+  if (native.bridgeGeneration() !== 0) post(native, { kind: 'forget', intermediateKeys })
+}
+
+function post(native: NativeBinding, message: BridgeMessage): void {
+  // Opened for each message: an idle channel would collect the questions of other threads.
+  const channel = new (threads().BroadcastChannel)(channelName(native))
+  channel.postMessage(message)
+  channel.close()
 }
 
 export function channelName(native: NativeBinding): string {

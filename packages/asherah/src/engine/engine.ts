@@ -4,6 +4,7 @@ import type { BackendSecrets } from '../config/secrets.ts'
 import { KeyHierarchy } from '../keys/key-hierarchy.ts'
 import { openKms } from '../kms/open-kms.ts'
 import type { SystemKeyWrapper } from '../kms/system-key-wrapper.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
 import type { Metastore } from '../metastore/metastore.ts'
 import { openMetastore } from '../metastore/open-metastore.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
@@ -13,8 +14,8 @@ import type { BridgeEngine } from './bridge-protocol.ts'
 import { InLineHost } from './in-line-host.ts'
 import { KeyRing } from './key-ring.ts'
 import { OpenOnce } from './open-once.ts'
-import { limited } from './time-limit.ts'
-import { settled, type Work } from './work.ts'
+import { TimeLimit } from './time-limit.ts'
+import { drive, settled, type Work } from './work.ts'
 
 export interface EngineParts {
   readonly native: NativeBinding
@@ -59,7 +60,7 @@ export class Engine {
       callTimeoutMs: config.callTimeoutMs,
       intermediateKeys,
       systemKeys,
-      metastore: () => metastore.get(),
+      metastore,
       kms: () => kms.get(),
       log: new Log('asherah::keys', config.verbose),
       metrics,
@@ -92,9 +93,8 @@ export class Engine {
   }
 
   /** Opens the backends, to fail early. */
-  *open(): Work<void> {
-    yield* limited(this.#metastore.get(), this.#callTimeoutMs, true)
-    yield* limited(this.#kms.get(), this.#callTimeoutMs, true)
+  open(): MaybePromise<void> {
+    return drive(this.#openBoth(), new TimeLimit(this.#callTimeoutMs, { keepsAlive: true }))
   }
 
   /** Ends what the backends themselves opened; a client that the user passed in stays open. */
@@ -104,5 +104,10 @@ export class Engine {
     } finally {
       yield* this.#kms.close((kms) => kms.close())
     }
+  }
+
+  *#openBoth(): Work<void> {
+    yield* this.#metastore.get()
+    yield* this.#kms.get()
   }
 }

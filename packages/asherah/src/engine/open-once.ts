@@ -3,8 +3,15 @@ import type { MaybePromise } from '../maybe-promise.ts'
 import { SingleFlight } from './single-flight.ts'
 import { settled, type Work } from './work.ts'
 
+/** What is opened when it is first needed. */
+export interface Opening<T> {
+  /** Undefined until it is open, and after it was closed. */
+  readonly opened: T | undefined
+  get(): Work<T>
+}
+
 /** Something that is opened when it is first needed, once; an opening that failed is tried again. */
-export class OpenOnce<T> {
+export class OpenOnce<T> implements Opening<T> {
   readonly #open: () => MaybePromise<T>
   readonly #flight = new SingleFlight()
   #opening = false

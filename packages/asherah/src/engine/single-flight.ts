@@ -1,4 +1,5 @@
 import { isPromiseLike } from '../maybe-promise.ts'
+import type { TimeLimit } from './time-limit.ts'
 import { drive, settled, type Work } from './work.ts'
 
 /**
@@ -6,16 +7,30 @@ import { drive, settled, type Work } from './work.ts'
  * is kept once the answer is there.
  */
 export class SingleFlight {
-  readonly #flights = new Map<string, Promise<unknown>>();
+  readonly #limit: TimeLimit | undefined
+  readonly #flights = new Map<string, PromiseLike<unknown>>()
+
+  /** `limit`: for each wait of a flight. */
+  constructor(limit?: TimeLimit) {
+    this.#limit = limit
+  }
 
   /** `T` must be shareable: a joiner gets the very value (or error) that the first one got. */
   *join<T>(name: string, start: () => Work<T>): Work<T> {
-    const flight = this.#flights.get(name) as Promise<T> | undefined
-    if (flight !== undefined) return yield* settled(flight)
-    const result = drive(start())
+    // Over backends that answer at once there is never one: then the name need not even be hashed.
+    const flight = this.#flights.size === 0 ? undefined : this.#flights.get(name)
+    if (flight !== undefined) return (yield flight) as T
+    const result = drive(start(), this.#limit)
     if (!isPromiseLike(result)) return result
-    const later = Promise.resolve(result).finally(() => this.#flights.delete(name))
-    this.#flights.set(name, later)
-    return yield* settled(later)
+    const forget = (): void => void this.#flights.delete(name)
+    // Registered first, so that whoever waits finds nothing kept any more.
+    result.then(forget, forget)
+    this.#flights.set(name, result)
+    return (yield result) as T
+  }
+
+  /** An answer that nobody shares, for whom none of the others' can be waited for. */
+  *alone<T>(start: () => Work<T>): Work<T> {
+    return yield* settled(drive(start(), this.#limit))
   }
 }

@@ -1,6 +1,7 @@
 import { AsherahError } from '../errors.ts'
 import { isPromiseLike } from '../maybe-promise.ts'
 import type { Log } from '../observability/log.ts'
+import { forBlockedCaller } from './blocked-caller.ts'
 import type { KeyPort, KeyQuestion } from './key-port.ts'
 
 /** Waits for an answer on another thread while this one blocks. */
@@ -47,7 +48,7 @@ export class SynchronousPort {
     // While backends are still being opened, one question waits for that; more would all be asked a second time then.
     const pointless = this.#answersLater || (this.#metOpening && !wasOpen)
     if (bridge === undefined || !pointless) {
-      const answer = inLine.ask(question)
+      const answer = forBlockedCaller(() => inLine.ask(question))
       if (!isPromiseLike(answer)) return
       // The run goes on asynchronously: nothing is orphaned, and its key still reaches the ring.
       handedOver = true

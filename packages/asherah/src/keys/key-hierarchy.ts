@@ -1,6 +1,7 @@
 import type { Clock, Moment } from '../clock.ts'
 import type { KeyQuestion } from '../engine/key-port.ts'
 import type { KeyRing } from '../engine/key-ring.ts'
+import type { Opening } from '../engine/open-once.ts'
 import type { Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import type { SystemKeyWrapper } from '../kms/system-key-wrapper.ts'
@@ -27,7 +28,7 @@ export interface KeyHierarchyParts {
   readonly intermediateKeys: KeyRing
   readonly systemKeys: KeyRing
   /** Opened when first needed. */
-  readonly metastore: () => Work<Metastore>
+  readonly metastore: Opening<Metastore>
   readonly kms: () => Work<SystemKeyWrapper>
   readonly log: Log
   readonly metrics: Metrics

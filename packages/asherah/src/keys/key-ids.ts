@@ -67,6 +67,7 @@ function passesGate(keyId: string, core: string, parts: KeyIdParts): boolean {
   return (
     suffix === parts.regionSuffix ||
     parts.recoveryRegionSuffixes.includes(suffix) ||
-    /^[A-Za-z0-9-]+$/.test(suffix)
+    // Where service and product are one word, `core_word` is also another partition's own id.
+    (/^[A-Za-z0-9-]+$/.test(suffix) && !core.endsWith(`_${suffix}`))
   )
 }

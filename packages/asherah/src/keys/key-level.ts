@@ -1,14 +1,15 @@
 import { type Clock, type Moment, readClock } from '../clock.ts'
+import { callerMustNotJoin } from '../engine/blocked-caller.ts'
 import type { KeyRing, RingState } from '../engine/key-ring.ts'
 import { SingleFlight } from '../engine/single-flight.ts'
-import { limited } from '../engine/time-limit.ts'
+import { TimeLimit } from '../engine/time-limit.ts'
 import type { Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import type { EnvelopeKeyRecord } from '../metastore/metastore.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
 import type { Log } from '../observability/log.ts'
-import type { KeyParent, ParentBounds } from './key-parent.ts'
+import type { KeyParent, ParentBounds, ParentState } from './key-parent.ts'
 import type { KeyRows } from './key-rows.ts'
 import type { RotationPolicy } from './rotation-policy.ts'
 
@@ -40,17 +41,16 @@ export interface KeyLevelParts {
  */
 export class KeyLevel {
   readonly #parts: KeyLevelParts
-  readonly #flights = new SingleFlight()
+  readonly #flights: SingleFlight
 
   constructor(parts: KeyLevelParts) {
     this.#parts = parts
+    this.#flights = new SingleFlight(new TimeLimit(parts.callTimeoutMs, { keepsAlive: false }))
   }
 
   /** Makes sure that a usable latest key of this id, checked just now, is in the ring. */
   latest(keyId: string): Work<void> {
-    return this.#flights.join(`latest ${keyId}`, () =>
-      limited(this.#latest(keyId), this.#parts.callTimeoutMs, false),
-    )
+    return this.#shared(`latest ${keyId}`, () => this.#latest(keyId))
   }
 
   /**
@@ -58,26 +58,28 @@ export class KeyLevel {
    * itself, then `elsewhere`, ids under which another region may have written it.
    */
   existing(keyId: string, created: number, elsewhere: readonly string[]): Work<boolean> {
-    return this.#flights.join(`${created} ${keyId}`, () =>
-      limited(this.#existing(keyId, created, elsewhere), this.#parts.callTimeoutMs, false),
-    )
+    return this.#shared(`${created} ${keyId}`, () => this.#existing(keyId, created, elsewhere))
+  }
+
+  #shared<T>(name: string, start: () => Work<T>): Work<T> {
+    return callerMustNotJoin() ? this.#flights.alone(start) : this.#flights.join(name, start)
   }
 
   *#latest(keyId: string): Work<void> {
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       // Read before the look-up: a key that somebody makes meanwhile is then never dated before ours.
       const at = readClock(this.#parts.clock)
-      let unusable: EnvelopeKeyRecord | undefined
+      let row: EnvelopeKeyRecord | undefined
       try {
-        const row = yield* this.#parts.rows.latest(keyId)
+        row = yield* this.#parts.rows.latest(keyId)
         if (yield* this.#adoptLatest(keyId, row, at)) return
-        unusable = row
       } catch (error) {
         // Only of looking: a key that was seen to be unusable does not serve on because no other could be made.
+        if (row !== undefined) yield* this.#checkOlder(keyId, row.created, at)
         if (this.#servesOn(keyId, undefined, error)) return
         throw error
       }
-      if (yield* this.#create(keyId, at, unusable?.created)) return
+      if (yield* this.#create(keyId, at, row?.created)) return
     }
     throw new AsherahError(
       'ERR_KEY_CONTENTION',
@@ -120,15 +122,14 @@ export class KeyLevel {
   }
 
   *#openExisting(row: EnvelopeKeyRecord): Work<KeyHandle> {
-    const { parent, noun } = this.#parts
-    const state = yield* parent.state(row)
-    if (state.kind === 'missing') {
+    const { noun } = this.#parts
+    const { parent, key } = yield* this.#parts.parent.open(row)
+    if (parent.kind === 'missing') {
       throw new AsherahError(
         'ERR_KEY_NOT_FOUND',
         `The parent of the ${noun} created at ${row.created} is not in the metastore: what it sealed cannot be read.`,
       )
     }
-    const key = state.kind === 'foreign' ? undefined : yield* parent.open(row)
     if (key === undefined) {
       throw new AsherahError(
         'ERR_KEY_CORRUPT',
@@ -140,34 +141,49 @@ export class KeyLevel {
 
   /** Makes the latest row's key the latest one in the ring; false when there is none that may encrypt. */
   *#adoptLatest(keyId: string, row: EnvelopeKeyRecord | undefined, at: Moment): Work<boolean> {
-    const { parent, policy, ring, native } = this.#parts
-    this.#forgetVanished(keyId, row)
+    const { policy, ring } = this.#parts
+    const latest = this.#forgetVanished(keyId, row)
     if (row === undefined) return false
     if (!policy.isValid(row, at.wallMs)) {
       this.#retire(keyId, row, at)
       return false
     }
-    const parentState = yield* parent.state(row)
-    if (parentState.kind !== 'usable') {
-      if (parentState.kind === 'foreign') this.#warnOfDamage('names a parent that is none of this service')
-      this.#retire(keyId, row, at)
-      return false
+    // A generation that was only decrypted with is in the ring, but not as the latest.
+    if (latest === row.created || ring.peek(keyId, row.created) !== undefined) {
+      const parent = yield* this.#parts.parent.state(row)
+      if (parent.kind !== 'usable') return this.#refuse(keyId, row, parent, at)
+      if (ring.refresh(keyId, row.created, this.#usable(row.created, at, parent.bounds))) {
+        this.#parts.onCheck(at)
+        return true
+      }
+      // It left the ring while its parent was looked at.
     }
-    const state = this.#usable(row.created, at, parentState.bounds)
-    if (!ring.refresh(keyId, row.created, state)) {
-      const key = yield* parent.open(row)
+    return yield* this.#putLatest(keyId, row, at)
+  }
+
+  /** Opens the latest row's key into the ring; false when it may not encrypt, or does not open. */
+  *#putLatest(keyId: string, row: EnvelopeKeyRecord, at: Moment): Work<boolean> {
+    const { ring, native } = this.#parts
+    const { parent, key } = yield* this.#parts.parent.open(row)
+    try {
+      if (parent.kind !== 'usable') return this.#refuse(keyId, row, parent, at)
       if (key === undefined) {
         this.#warnOfDamage('does not open under its parent')
         return false
       }
-      try {
-        ring.put(keyId, row.created, key, state)
-      } finally {
-        native.keyRelease(key)
-      }
+      ring.put(keyId, row.created, key, this.#usable(row.created, at, parent.bounds))
+    } finally {
+      if (key !== undefined) native.keyRelease(key)
     }
     this.#parts.onCheck(at)
     return true
+  }
+
+  /** The latest row's parent does not let it encrypt. */
+  #refuse(keyId: string, row: EnvelopeKeyRecord, parent: ParentState, at: Moment): false {
+    if (parent.kind === 'foreign') this.#warnOfDamage('names a parent that is none of this service')
+    this.#retire(keyId, row, at)
+    return false
   }
 
   /** Makes and stores a new key and puts it, or the valid winner of a lost race, into the ring as the latest. */
@@ -176,8 +192,10 @@ export class KeyLevel {
     const created = policy.createdFor(at.wallMs, unusableLatest)
     const key = checked(native.keyGenerate()) as KeyHandle
     try {
-      const { bounds, ...sealed } = yield* parent.seal(key)
-      if (yield* rows.insert(keyId, { created, ...sealed })) {
+      const { encryptedKey, parentKeyMeta, bounds } = yield* parent.seal(key)
+      const record =
+        parentKeyMeta === undefined ? { created, encryptedKey } : { created, encryptedKey, parentKeyMeta }
+      if (yield* rows.insert(keyId, record)) {
         ring.put(keyId, created, key, this.#usable(created, at, bounds))
         this.#parts.onCheck(at)
         log.info(`a new ${noun} was made`)
@@ -202,6 +220,24 @@ export class KeyLevel {
     }
   }
 
+  /**
+   * After a check that found a newer key, and no KMS to open it: the ring's key must not serve on if it was revoked or
+   * deleted, which is what the newer one may be there for.
+   */
+  *#checkOlder(keyId: string, newer: number, at: Moment): Work<void> {
+    const { ring, rows, policy, parent } = this.#parts
+    const held = ring.peek(keyId, undefined)
+    if (held === undefined || held.created >= newer) return
+    try {
+      const row = yield* rows.exact(keyId, held.created)
+      if (row === undefined) ring.evict(keyId, held.created)
+      else if (!policy.isValid(row, at.wallMs) || (yield* parent.state(row)).kind !== 'usable')
+        this.#retire(keyId, row, at)
+    } catch {
+      // An outage of the metastore as well: nothing is known against the key, and the first failure is told.
+    }
+  }
+
   /** After a failed check: whether the ring's key may serve on, which is then noted. */
   #servesOn(keyId: string, created: number | undefined, error: unknown): boolean {
     const { ring, clock, log, noun } = this.#parts
@@ -216,12 +252,16 @@ export class KeyLevel {
     return true
   }
 
-  /** The metastore's latest row is older than the ring's key, or gone: the ring's key was deleted, so drop it. */
-  #forgetVanished(keyId: string, row: EnvelopeKeyRecord | undefined): void {
+  /**
+   * The metastore's latest row is older than the ring's key, or gone: the ring's key was deleted, so drop it. Answers when
+   * the ring's latest key was made, if it had one.
+   */
+  #forgetVanished(keyId: string, row: EnvelopeKeyRecord | undefined): number | undefined {
     const { ring } = this.#parts
     const held = ring.peek(keyId, undefined)
     if (held !== undefined && (row === undefined || row.created < held.created))
       ring.evict(keyId, held.created)
+    return held?.created
   }
 
   /** A key of the ring that was found unusable encrypts no more; it still decrypts. */

@@ -28,6 +28,13 @@ export type ParentState =
   /** The row names a parent that is none of this service's. */
   | { readonly kind: 'foreign' }
 
+/** A row's key together with its parent's state. */
+export interface OpenedKey {
+  readonly parent: ParentState
+  /** The taker's to release. Undefined: the parent is missing or foreign, or the key does not open under it. */
+  readonly key: KeyHandle | undefined
+}
+
 /**
  * What wraps the keys of one level of the hierarchy: the KMS for system keys, a system key for intermediate keys. A KMS or
  * metastore that cannot be reached is thrown, and never looks like one of the states above.
@@ -36,6 +43,5 @@ export interface KeyParent {
   /** Seals a new key under the parent's latest generation, making one where there is none. */
   seal(key: KeyHandle): Work<SealedKey>
   state(row: EnvelopeKeyRecord): Work<ParentState>
-  /** Opens the row's key. The handle is the caller's to release. Undefined: the key does not open under its parent. */
-  open(row: EnvelopeKeyRecord): Work<KeyHandle | undefined>
+  open(row: EnvelopeKeyRecord): Work<OpenedKey>
 }

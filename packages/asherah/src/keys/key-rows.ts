@@ -1,7 +1,9 @@
 import { isUint8Array } from 'node:util/types'
-import { settled, type Work } from '../engine/work.ts'
+import type { Opening } from '../engine/open-once.ts'
+import type { Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import { isPromiseLike, type MaybePromise } from '../maybe-promise.ts'
+import { maxWrappedKeyBytes } from '../metastore/key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from '../metastore/metastore.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { type BatchingMetastore, LatestBatch } from './latest-batch.ts'
@@ -14,12 +16,12 @@ const replicaPausesMs = [0, 20, 80, 300]
  * cannot be understood is a failure, never "absent".
  */
 export class KeyRows {
-  readonly #metastore: () => Work<Metastore>
+  readonly #metastore: Opening<Metastore>
   readonly #metrics: Metrics
   #batch: LatestBatch | undefined
   #answersLater = false
 
-  constructor(metastore: () => Work<Metastore>, metrics: Metrics) {
+  constructor(metastore: Opening<Metastore>, metrics: Metrics) {
     this.#metastore = metastore
     this.#metrics = metrics
   }
@@ -44,6 +46,7 @@ export class KeyRows {
    * same (the acknowledgement was lost), so the row is looked for before the failure is passed on.
    */
   *insert(keyId: string, record: EnvelopeKeyRecord): Work<boolean> {
+    checkLength(record.encryptedKey)
     try {
       return (
         (yield* this.#timed('store', (metastore) => metastore.store(keyId, record.created, record))) === true
@@ -83,11 +86,11 @@ export class KeyRows {
   }
 
   *#timed<T>(type: 'load' | 'store', call: (metastore: Metastore) => MaybePromise<T>): Work<T> {
-    const metastore = yield* this.#metastore()
+    const metastore = this.#metastore.opened ?? (yield* this.#metastore.get())
     const started = this.#metrics.start()
     try {
       const answer = call(metastore)
-      return isPromiseLike(answer) ? yield* settled(answer) : answer
+      return isPromiseLike(answer) ? ((yield answer) as T) : answer
     } catch (cause) {
       if (cause instanceof AsherahError) throw cause
       throw new AsherahError(
@@ -103,11 +106,22 @@ export class KeyRows {
 
 /** The row as it is now: a copy, since a metastore may use its objects and buffers again while the engine waits. */
 function understood(row: EnvelopeKeyRecord): EnvelopeKeyRecord {
+  try {
+    return copied(row)
+  } catch (cause) {
+    if (cause instanceof AsherahError) throw cause
+    // An object of the store's own may do anything when it is looked at.
+    throw malformed('looking at it failed, which is the cause of this error', cause)
+  }
+}
+
+function copied(row: EnvelopeKeyRecord): EnvelopeKeyRecord {
   if (typeof row !== 'object' || row === null)
     throw malformed('the metastore answered with something that is no record')
   const { created, encryptedKey, parentKeyMeta: parent, revoked } = row
   if (!Number.isSafeInteger(created)) throw malformed('its created is no integer')
   if (!isUint8Array(encryptedKey)) throw malformed('its encryptedKey is no Uint8Array')
+  checkLength(encryptedKey)
   // Anything else, such as a 1, would pass for "not revoked".
   if (revoked !== undefined && revoked !== null && typeof revoked !== 'boolean')
     throw malformed('its revoked is no boolean')
@@ -120,6 +134,16 @@ function understood(row: EnvelopeKeyRecord): EnvelopeKeyRecord {
   return { ...copy, parentKeyMeta: { keyId, created: parentCreated } }
 }
 
-function malformed(reason: string): AsherahError {
-  return new AsherahError('ERR_METASTORE_ROW_MALFORMED', `A key's row cannot be understood: ${reason}.`)
+/** The same both ways, and for every store: what was written can be read. */
+function checkLength(encryptedKey: Uint8Array): void {
+  if (encryptedKey.length > maxWrappedKeyBytes)
+    throw malformed(`its encryptedKey has more than ${maxWrappedKeyBytes} bytes`)
+}
+
+function malformed(reason: string, cause?: unknown): AsherahError {
+  return new AsherahError(
+    'ERR_METASTORE_ROW_MALFORMED',
+    `A key's row cannot be understood: ${reason}.`,
+    cause === undefined ? undefined : { cause },
+  )
 }

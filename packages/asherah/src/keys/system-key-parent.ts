@@ -3,15 +3,18 @@ import type { KeyRing, RingKey } from '../engine/key-ring.ts'
 import type { Work } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import type { EnvelopeKeyRecord, KeyMeta } from '../metastore/metastore.ts'
-import { type KeyHandle, keyLength, type NativeBinding, unwrapAuthentication } from '../native/binding.ts'
-import { checked } from '../native/checked.ts'
-import { wrapKey } from '../native/wrap-key.ts'
+import type { KeyHandle, NativeBinding } from '../native/binding.ts'
+import { unwrapKey, wrapKey } from '../native/wrap-key.ts'
 import type { KeyIds } from './key-ids.ts'
 import type { KeyLevel } from './key-level.ts'
-import type { KeyParent, ParentState, SealedKey } from './key-parent.ts'
+import type { KeyParent, OpenedKey, ParentState, SealedKey } from './key-parent.ts'
 
 /** A ring so small that it evicts the system key at once, this often in a row, is an error. */
 const mostAttempts = 4
+
+const foreign: ParentState = { kind: 'foreign' }
+const missing: ParentState = { kind: 'missing' }
+const retired: ParentState = { kind: 'retired' }
 
 /** The parent of intermediate keys: this service's system keys, held in a ring of their own. */
 export class SystemKeyParent implements KeyParent {
@@ -41,28 +44,35 @@ export class SystemKeyParent implements KeyParent {
   }
 
   *state(row: EnvelopeKeyRecord): Work<ParentState> {
-    // The row's own parent, never the session's system key: other regions and older rotations have another one.
-    const meta = row.parentKeyMeta
-    if (meta === undefined || meta === null || !this.#ids.isSystemKey(meta)) return { kind: 'foreign' }
+    const meta = this.#parentOf(row)
+    if (meta === undefined) return foreign
     const systemKey = yield* this.#exact(meta)
-    if (systemKey === undefined) return { kind: 'missing' }
+    if (systemKey === undefined) return missing
     this.#native.keyRelease(systemKey.key)
-    const { revoked, expiresAtMs, freshness } = systemKey
-    if (revoked || this.#clock.now() >= expiresAtMs) return { kind: 'retired' }
-    return { kind: 'usable', bounds: { expiresAtMs, freshness } }
+    return this.#stateOf(systemKey)
   }
 
-  *open(row: EnvelopeKeyRecord): Work<KeyHandle | undefined> {
-    const meta = row.parentKeyMeta
-    const systemKey = meta === undefined || meta === null ? undefined : yield* this.#exact(meta)
-    if (systemKey === undefined) return undefined
+  *open(row: EnvelopeKeyRecord): Work<OpenedKey> {
+    const meta = this.#parentOf(row)
+    if (meta === undefined) return { parent: foreign, key: undefined }
+    const systemKey = yield* this.#exact(meta)
+    if (systemKey === undefined) return { parent: missing, key: undefined }
     try {
-      const key = this.#native.keyUnwrap(row.encryptedKey, systemKey.key)
-      if (key === unwrapAuthentication || key === keyLength) return undefined
-      return checked(key) as KeyHandle
+      const key = unwrapKey(this.#native, row.encryptedKey, systemKey.key)
+      return { parent: this.#stateOf(systemKey), key }
     } finally {
       this.#native.keyRelease(systemKey.key)
     }
+  }
+
+  /** The row's own parent, never the session's system key: other regions and older rotations have another one. */
+  #parentOf({ parentKeyMeta: meta }: EnvelopeKeyRecord): KeyMeta | undefined {
+    return meta !== undefined && meta !== null && this.#ids.isSystemKey(meta) ? meta : undefined
+  }
+
+  #stateOf({ revoked, expiresAtMs, freshness }: RingKey): ParentState {
+    if (revoked || this.#clock.now() >= expiresAtMs) return retired
+    return { kind: 'usable', bounds: { expiresAtMs, freshness } }
   }
 
   *#latest(): Work<RingKey> {

@@ -5,7 +5,7 @@ import { AsherahError } from '../errors.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import type { RegionKek } from './aws-kms-envelope.ts'
 import { importKey } from './handle-kms.ts'
-import { readBase64 } from './secret-bytes.ts'
+import { readBase64 } from './secret-text.ts'
 
 export type KmsModule = typeof import('@aws-sdk/client-kms')
 

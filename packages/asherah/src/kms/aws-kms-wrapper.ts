@@ -4,10 +4,10 @@ import { AsherahError } from '../errors.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
 import { wrapKey } from '../native/wrap-key.ts'
+import { secretBytes } from '../secret-bytes.ts'
 import { decodeEnvelope, encodeEnvelope, type RegionKek } from './aws-kms-envelope.ts'
 import type { AwsKmsRegion, NewDataKey } from './aws-kms-region.ts'
 import { kmsReport } from './kms-report.ts'
-import { secretBytes } from './secret-bytes.ts'
 import type { SystemKeyWrapper } from './system-key-wrapper.ts'
 
 /** Why a region could not do its part. */

@@ -3,6 +3,7 @@ import { type AwsLimits, awsClientConfig, queryTimeoutMs, regionOf } from '../aw
 import { importDriver } from '../driver.ts'
 import { AsherahError } from '../errors.ts'
 import type { NativeBinding } from '../native/binding.ts'
+import { AwsClients, type KeepClient } from './aws-clients.ts'
 import { AwsKmsRegion, type KmsModule } from './aws-kms-region.ts'
 import { AwsKmsWrapper } from './aws-kms-wrapper.ts'
 import { byHandle, decryptBytes, encryptBytes, type HandleKms } from './handle-kms.ts'
@@ -50,10 +51,7 @@ export interface AwsKmsOptions extends AwsLimits {
  */
 export class AwsKms implements HandleKms {
   readonly #options: AwsKmsOptions
-  #regions: Promise<readonly AwsKmsRegion[]> | undefined
-  /** Made here, so ended here. */
-  readonly #clients: KMSClient[] = []
-  #closed = false
+  readonly #regions = new AwsClients('The AWS KMS', (keep) => this.#open(keep))
 
   constructor(options: AwsKmsOptions) {
     check(options)
@@ -63,7 +61,7 @@ export class AwsKms implements HandleKms {
   /** Makes one whose driver is there and whose regions are known. */
   static async open(options: AwsKmsOptions): Promise<AwsKms> {
     const kms = new AwsKms(options)
-    await kms.#opened()
+    await kms.#regions.opened()
     return kms
   }
 
@@ -77,36 +75,24 @@ export class AwsKms implements HandleKms {
 
   /** Ends the clients that were made here. */
   close(): void {
-    this.#closed = true
-    for (const client of this.#clients.splice(0)) client.destroy()
+    this.#regions.close()
   }
 
   /** @internal */
   [byHandle](native: NativeBinding): SystemKeyWrapper {
     return new AwsKmsWrapper(
       native,
-      () => this.#opened(),
+      () => this.#regions.opened(),
       () => this.close(),
     )
   }
 
-  #opened(): Promise<readonly AwsKmsRegion[]> {
-    if (this.#closed) {
-      return Promise.reject(new AsherahError('ERR_CLOSED', 'The AWS KMS was closed: make a new one.'))
-    }
-    this.#regions ??= this.#open().catch((error: unknown) => {
-      this.#regions = undefined
-      throw error
-    })
-    return this.#regions
-  }
-
-  async #open(): Promise<readonly AwsKmsRegion[]> {
+  async #open(keep: KeepClient): Promise<readonly AwsKmsRegion[]> {
     const sdk = await importDriver<KmsModule>('@aws-sdk/client-kms')
     const { regionMap, preferredRegion, kmsKeyId = '' } = this.#options
     const limitMs = queryTimeoutMs(this.#options)
     if (regionMap === undefined) {
-      const client = this.#client(sdk, undefined)
+      const client = this.#client(sdk, undefined, keep)
       const region = await regionOf(client)
       if (region === undefined) throw invalid(`${noRegion}: set AWS_REGION or give regionMap`)
       return [new AwsKmsRegion(sdk, client, { region, keyId: kmsKeyId, limitMs })]
@@ -114,17 +100,17 @@ export class AwsKms implements HandleKms {
     const preferred = preferredRegion ?? Object.keys(regionMap)[0]
     return Object.entries(regionMap)
       .toSorted(([one], [other]) => Number(other === preferred) - Number(one === preferred))
-      .map(([region, keyId]) => new AwsKmsRegion(sdk, this.#client(sdk, region), { region, keyId, limitMs }))
+      .map(
+        ([region, keyId]) =>
+          new AwsKmsRegion(sdk, this.#client(sdk, region, keep), { region, keyId, limitMs }),
+      )
   }
 
-  #client(sdk: KmsModule, region: string | undefined): KMSClient {
+  #client(sdk: KmsModule, region: string | undefined, keep: KeepClient): KMSClient {
     const { client: own, profile, endpoint, ...limits } = this.#options
     if (own !== undefined) return own(region)
     const config = awsClientConfig({ ...limits, region, profile, endpoint, prepareAgent: wiping })
-    const client = new sdk.KMSClient(config)
-    if (this.#closed) client.destroy()
-    else this.#clients.push(client)
-    return client
+    return keep(new sdk.KMSClient(config))
   }
 }
 

@@ -2,8 +2,8 @@ import { drive } from '../engine/work.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
 import { loadNative } from '../native/load.ts'
+import { secretBytes } from '../secret-bytes.ts'
 import type { KeyManagementService } from './key-management-service.ts'
-import { secretBytes } from './secret-bytes.ts'
 import type { SystemKeyWrapper } from './system-key-wrapper.ts'
 
 /** Names what a KMS of this library offers beside `encryptKey` and `decryptKey`: work on keys in guarded memory. */

@@ -57,11 +57,7 @@ async function openService(
     case 'vault': {
       const { VaultKms } = await import('./vault.ts')
       const { auth, kind: _, ...place } = config
-      const certificate =
-        auth.method === 'cert'
-          ? { clientCertPath: auth.clientCertPath, clientKeyPath: auth.clientKeyPath }
-          : {}
-      return new VaultKms({ ...place, ...certificate, ...limits, auth: withSecret(auth, secrets) })
+      return new VaultKms({ ...place, ...limits, auth: withSecret(auth, secrets) })
     }
   }
 }
@@ -75,7 +71,6 @@ function withSecret(auth: VaultAuth, secrets: BackendSecrets): VaultAuthOptions 
       return { ...auth, ...(secretId !== undefined && { secretId }) }
     }
     case 'cert':
-      return { method: 'cert', mount: auth.mount, ...(auth.role !== undefined && { role: auth.role }) }
     case 'kubernetes':
       return auth
   }

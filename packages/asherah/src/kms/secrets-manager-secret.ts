@@ -4,7 +4,7 @@ import { takeFromAnswer } from '../aws/secret-members.ts'
 import { AsherahError } from '../errors.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { importKey } from './handle-kms.ts'
-import { readBase64, readHex } from './secret-bytes.ts'
+import { readBase64, readHex } from './secret-text.ts'
 
 export type SecretsManagerModule = typeof import('@aws-sdk/client-secrets-manager')
 

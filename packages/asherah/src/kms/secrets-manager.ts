@@ -3,6 +3,7 @@ import { type AwsLimits, awsClientConfig, queryTimeoutMs, regionOf } from '../aw
 import { importDriver } from '../driver.ts'
 import { AsherahError } from '../errors.ts'
 import type { NativeBinding } from '../native/binding.ts'
+import { AwsClients, type KeepClient } from './aws-clients.ts'
 import { byHandle, decryptBytes, encryptBytes, type HandleKms } from './handle-kms.ts'
 import { type SecretsManagerModule, SecretsManagerSecret } from './secrets-manager-secret.ts'
 import { SecretsManagerWrapper } from './secrets-manager-wrapper.ts'
@@ -42,11 +43,8 @@ export interface SecretsManagerOptions extends AwsLimits {
  */
 export class SecretsManagerKms implements HandleKms {
   readonly #options: SecretsManagerOptions
-  #secret: Promise<SecretsManagerSecret> | undefined
-  /** Made here, so ended here. */
-  #client: SecretsManagerClient | undefined
+  readonly #secret = new AwsClients('The Secrets Manager KMS', (keep) => this.#open(keep))
   #wrapper: SecretsManagerWrapper | undefined
-  #closed = false
 
   constructor(options: SecretsManagerOptions) {
     if (options.secretId === '') throw invalid('secretId is empty')
@@ -58,7 +56,7 @@ export class SecretsManagerKms implements HandleKms {
   /** Makes one whose driver is there and whose region is known. The secret is read when it is first needed. */
   static async open(options: SecretsManagerOptions): Promise<SecretsManagerKms> {
     const kms = new SecretsManagerKms(options)
-    await kms.#opened()
+    await kms.#secret.opened()
     return kms
   }
 
@@ -72,49 +70,29 @@ export class SecretsManagerKms implements HandleKms {
 
   /** Gives up the master keys and ends the client that was made here. */
   close(): void {
-    this.#closed = true
     this.#wrapper?.release()
-    this.#client?.destroy()
-    this.#client = undefined
+    this.#secret.close()
   }
 
   /** @internal */
   [byHandle](native: NativeBinding): SystemKeyWrapper {
     this.#wrapper ??= new SecretsManagerWrapper({
       native,
-      secret: () => this.#opened(),
+      secret: () => this.#secret.opened(),
       checkIntervalMs: (this.#options.checkIntervalSeconds ?? 3600) * 1000,
       close: () => this.close(),
     })
     return this.#wrapper
   }
 
-  #opened(): Promise<SecretsManagerSecret> {
-    if (this.#closed) {
-      return Promise.reject(
-        new AsherahError('ERR_CLOSED', 'The Secrets Manager KMS was closed: make a new one.'),
-      )
-    }
-    this.#secret ??= this.#open().catch((error: unknown) => {
-      this.#secret = undefined
-      throw error
-    })
-    return this.#secret
-  }
-
-  async #open(): Promise<SecretsManagerSecret> {
+  async #open(keep: KeepClient): Promise<SecretsManagerSecret> {
     const sdk = await importDriver<SecretsManagerModule>('@aws-sdk/client-secrets-manager')
     const { client: own, secretId, region, profile, endpoint, ...limits } = this.#options
     const config = { ...limits, region, profile, endpoint, prepareAgent: wiping }
-    const client = own ?? new sdk.SecretsManagerClient(awsClientConfig(config))
-    const found = await regionOf(client)
-    if (found === undefined || this.#closed) {
-      if (own === undefined) client.destroy()
-      if (this.#closed)
-        throw new AsherahError('ERR_CLOSED', 'The Secrets Manager KMS was closed: make a new one.')
+    const client = own ?? keep(new sdk.SecretsManagerClient(awsClientConfig(config)))
+    if ((await regionOf(client)) === undefined) {
       throw invalid('no region is configured; set AWS_REGION or the region of the profile')
     }
-    if (own === undefined) this.#client = client
     return new SecretsManagerSecret(sdk, client, secretId, queryTimeoutMs(limits))
   }
 }

@@ -4,6 +4,7 @@ import { settled } from '../engine/work.ts'
 import { AsherahError } from '../errors.ts'
 import type { KeyHandle, NativeBinding } from '../native/binding.ts'
 import { checked } from '../native/checked.ts'
+import { secretBytes } from '../secret-bytes.ts'
 import type { KeyManagementService } from './key-management-service.ts'
 
 /** A KMS as the hierarchy uses it: by handle, so that a system key's bytes appear in JavaScript only where they must. */
@@ -27,8 +28,7 @@ export class BytesKmsWrapper implements SystemKeyWrapper {
   }
 
   *wrap(key: KeyHandle): Work<Uint8Array> {
-    // A buffer of its own lies outside V8's heap, whose collector would move, and so copy, a small array.
-    const bytes = new Uint8Array(new ArrayBuffer(keyBytes))
+    const bytes = secretBytes(keyBytes)
     try {
       checked(this.#native.keyExport(key, bytes))
       const encryptedKey = yield* settled(this.#kms.encryptKey(bytes))

@@ -7,6 +7,9 @@ const mostShown = 256
 /** What was sent and must not be shown: text, or bytes that must not become text. */
 export type VaultSecret = string | Uint8Array
 
+/** The base64 of 32 bytes, as JSON writers may escape it: what a proxy hands on with another status may hold the key itself. */
+const keyText = /(?:[a-z0-9+]|\\?\/|\\u00[0-9a-f]{2}){43}(?:=|\\u003d)/gi
+
 const hints: ReadonlyMap<number, string> = new Map([
   [400, 'Check vaultTransitKey, and that the key still decrypts the version that sealed this system key.'],
   [403, "Check that the token's policies allow `update` on this path, and vaultNamespace."],
@@ -16,7 +19,7 @@ const hints: ReadonlyMap<number, string> = new Map([
 
 /**
  * The error for an answer that is no success. It shows what Vault says, or the beginning of what something else says, and
- * never what was sent: `secrets` are struck out of it. The body is overwritten.
+ * never what was sent, nor what could be a key: `secrets` are struck out of it. The body is overwritten.
  */
 export function vaultRefusal(
   path: string,
@@ -36,16 +39,24 @@ export function vaultRefusal(
 
 function struckOut(body: Uint8Array, secrets: readonly VaultSecret[]): string {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  strike(bytes, secrets)
+  const text = Buffer.from(vaultErrors(bytes) ?? bytes)
+  // What JSON had escaped stands there in clear only now.
+  strike(text, secrets)
+  return text
+    .toString()
+    .replaceAll(keyText, '***')
+    .replaceAll(/[\s\p{C}]+/gu, ' ')
+    .trim()
+    .slice(0, mostShown)
+}
+
+function strike(bytes: Buffer, secrets: readonly VaultSecret[]): void {
   for (const secret of secrets.filter(({ length }) => length > 0)) {
     const length = typeof secret === 'string' ? Buffer.byteLength(secret) : secret.length
     for (let at = bytes.indexOf(secret); at >= 0; at = bytes.indexOf(secret, at))
       bytes.fill('*', at, at + length)
   }
-  const text = vaultErrors(bytes) ?? bytes.toString('utf8', 0, mostShown)
-  return text
-    .replaceAll(/[\s\p{C}]+/gu, ' ')
-    .trim()
-    .slice(0, mostShown)
 }
 
 /** `{"errors":["…","…"]}`, joined; undefined when the body is something else. */

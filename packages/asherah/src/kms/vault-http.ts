@@ -3,7 +3,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request as plainReques
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
 import type { Socket } from 'node:net'
 import { AsherahError } from '../errors.ts'
-import { collectBytes } from './secret-bytes.ts'
+import { collectBytes } from './secret-text.ts'
 import { wiping } from './wiping-agent.ts'
 
 /** Where Vault is, and how long it may take. */
@@ -50,6 +50,8 @@ export class VaultHttp {
   readonly #place: VaultPlace
   readonly #base: URL
   #agent: Agent | undefined
+  /** What the files of certificates held when the agent was made. */
+  #pems: readonly (Buffer | undefined)[] = []
   #loading: Promise<Agent> | undefined
   #closed = false
 
@@ -58,14 +60,16 @@ export class VaultHttp {
     this.#base = new URL(`${place.addr.replace(/\/+$/, '')}/v1/`)
   }
 
-  /** Reads the certificates again, for connections from now on. */
-  async reload(): Promise<void> {
-    const { caPath, clientCertPath } = this.#place
-    if (caPath === undefined && clientCertPath === undefined) return
-    this.#loading = undefined
+  /** Reads the certificates again, for connections from now on; false when they are the same. */
+  async reload(): Promise<boolean> {
     const last = this.#agent
+    if (last === undefined || this.#base.protocol !== 'https:') return false
+    const pems = await this.#readPems()
+    if (this.#agent !== last || pems.every((pem, index) => samePem(pem, this.#pems[index]))) return false
+    this.#loading = undefined
     await this.#getAgent()
-    if (last !== undefined) retire(last)
+    retire(last)
+    return true
   }
 
   close(): void {
@@ -112,6 +116,8 @@ export class VaultHttp {
       try {
         answer = await this.#follow(call, signal)
       } catch (error) {
+        // A certificate of short life is renewed in its file while the token goes on: its next login may be far away.
+        if (call.repeatable && !signal.aborted && (await this.reload())) continue
         if (pauseMs === undefined || signal.aborted || !isPassing(error)) throw error
         await pause(pauseMs, signal)
         continue
@@ -187,10 +193,17 @@ export class VaultHttp {
     return this.#loading
   }
 
+  #readPems(): Promise<readonly (Buffer | undefined)[]> {
+    const { caPath, clientCertPath, clientKeyPath } = this.#place
+    return Promise.all([caPath, clientCertPath, clientKeyPath].map(pem))
+  }
+
   async #makeAgent(secure: boolean): Promise<Agent> {
     if (!secure) return wiping(new Agent({ keepAlive: true }))
-    const { caPath, clientCertPath, clientKeyPath, serverName } = this.#place
-    const [ca, cert, key] = await Promise.all([pem(caPath), pem(clientCertPath), pem(clientKeyPath)])
+    const pems = await this.#readPems()
+    const [ca, cert, key] = pems
+    const { serverName } = this.#place
+    this.#pems = pems
     return wiping(
       new TlsAgent({
         keepAlive: true,
@@ -225,6 +238,10 @@ function limitConnecting(request: ClientRequest, secure: boolean, limitMs: numbe
     socket.once(secure ? 'secureConnect' : 'connect', stop)
     socket.once('close', stop)
   })
+}
+
+function samePem(one: Buffer | undefined, other: Buffer | undefined): boolean {
+  return one === undefined || other === undefined ? one === other : one.equals(other)
 }
 
 async function pem(path: string | undefined): Promise<Buffer | undefined> {

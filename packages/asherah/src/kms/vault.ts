@@ -1,8 +1,9 @@
 import { AsherahError } from '../errors.ts'
+import { secretBytes } from '../secret-bytes.ts'
 import { emptyString, findString, unescapeInPlace } from './json-bytes.ts'
 import type { KeyManagementService } from './key-management-service.ts'
 import { kmsReport } from './kms-report.ts'
-import { base64Length, readBase64, secretBytes, writeBase64 } from './secret-bytes.ts'
+import { base64Length, readBase64, writeBase64 } from './secret-text.ts'
 import { type VaultSecret, vaultRefusal } from './vault-error.ts'
 import { type VaultAnswer, VaultHttp } from './vault-http.ts'
 import { type VaultAuthOptions, vaultPath } from './vault-login.ts'
@@ -22,7 +23,10 @@ export interface VaultOptions {
   readonly caPath?: string
   /** The name that Vault's certificate must be for, where it is not the one in `addr`. */
   readonly serverName?: string
-  /** PEM files of the client's certificate and its key; required for the `cert` login, read again at each. */
+  /**
+   * PEM files of the certificate that this client shows and of its key: for any login, required for `cert`. Both are read
+   * again at each login, and where a call fails and they have changed.
+   */
   readonly clientCertPath?: string
   readonly clientKeyPath?: string
   /** Milliseconds for a connection; 5,000 unless said. */

@@ -10,6 +10,7 @@ import {
 import { importDriver } from '../driver.ts'
 import { AsherahError } from '../errors.ts'
 import { createdOf, decodeItem, encodeItem, type Item } from './dynamodb-item.ts'
+import { internals } from './internals.ts'
 import { isKeyId } from './key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from './metastore.ts'
 
@@ -168,6 +169,15 @@ export class DynamoDbMetastore implements Metastore {
     }
   }
 
+  /** @internal For the admin interface: a command on this table, with this store's limits and errors. */
+  async [internals](name: TableCommand, input: object): Promise<object> {
+    this.#checkOpen()
+    const Command = this.#sdk[name] as new (input: object) => object
+    const command = new Command({ TableName: this.#tableName, ...input })
+    const action = /^(?:Update|Delete|Put)/.test(name) ? 'stored' : 'read'
+    return (await this.#send(action, command)) as object
+  }
+
   /** Waits for the calls under way and ends the client that was made here. */
   close(): Promise<void> {
     this.#closing ??= Promise.allSettled(this.#inFlight).then(() => {
@@ -196,6 +206,17 @@ export class DynamoDbMetastore implements Metastore {
     }
   }
 }
+
+/** The commands that the admin interface uses. */
+type TableCommand =
+  | 'GetItemCommand'
+  | 'QueryCommand'
+  | 'ScanCommand'
+  | 'PutItemCommand'
+  | 'UpdateItemCommand'
+  | 'DeleteItemCommand'
+  | 'DescribeTableCommand'
+  | 'CreateTableCommand'
 
 interface Sender {
   send(command: object, options: { readonly abortSignal: AbortSignal }): Promise<unknown>

@@ -8,7 +8,8 @@ export function unstorableReason(metastoreKind: string, keyId: string): string |
   switch (metastoreKind) {
     case 'rdbms':
       // VARCHAR(255) of contract section 4.2 counts characters; Postgres text cannot hold NUL.
-      if ([...keyId].length > 255) return `it has ${[...keyId].length} characters, and the column holds 255`
+      if (bytes > 255 && [...keyId].length > 255)
+        return `it has ${[...keyId].length} characters, and the column holds 255`
       return keyId.includes('\0') ? 'it has a NUL character' : undefined
     case 'dynamodb':
       return bytes > 2048 ? `it has ${bytes} bytes, and a DynamoDB hash key holds 2048` : undefined

@@ -87,7 +87,7 @@ export function checkKeyRecord(keyId: string, created: number, record: EnvelopeK
 
 /** Whether every store can tell this id from all others: text with a lone surrogate loses it on the way to UTF-8. */
 export function isKeyId(keyId: string): boolean {
-  return keyId !== '' && !/\p{Surrogate}/u.test(keyId)
+  return keyId !== '' && keyId.isWellFormed()
 }
 
 /** The error for a row that cannot be understood; `created` is its time in Unix seconds, or the text that stands for it. */

@@ -1,3 +1,4 @@
+import { internals } from './internals.ts'
 import { checkKeyRecord, isKeyId, rowMalformed } from './key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from './metastore.ts'
 
@@ -66,6 +67,45 @@ export class MemoryMetastore implements Metastore {
     if (newer === undefined) this.#latest.set(keyId, row)
     else newer.older = row
     this.#rows += 1
+    return true
+  }
+
+  /** @internal For the admin interface: rows as they are, which are objects of their own whenever they change. */
+  [internals]() {
+    return {
+      ids: () => this.#latest.keys(),
+      generations: (keyId: string) =>
+        this.#generations(keyId).map((row) => ({ created: row.created, version: row })),
+      read: (version: object) => toRecord(version as Row),
+      replace: (keyId: string, version: object, record: EnvelopeKeyRecord) =>
+        this.#exchange(keyId, version, (older) => toRow(record, older)),
+      remove: (keyId: string, created: number) => {
+        const row = this.#generations(keyId).find((candidate) => candidate.created === created)
+        return row !== undefined && this.#exchange(keyId, row, () => undefined)
+      },
+    }
+  }
+
+  /** The rows of an id, the oldest first. */
+  #generations(keyId: string): readonly Row[] {
+    const rows: Row[] = []
+    for (let row = this.#latest.get(keyId); row !== undefined; row = row.older) rows.unshift(row)
+    return rows
+  }
+
+  /** Puts another row, or none, in the place of one; false when that one is not there any more. */
+  #exchange(keyId: string, from: object, to: (older: Row | undefined) => Row | undefined): boolean {
+    const rows = this.#generations(keyId)
+    const index = rows.indexOf(from as Row)
+    const row = rows[index]
+    if (row === undefined) return false
+    const next = to(row.older)
+    const newer = rows[index + 1]
+    if (next === undefined) this.#rows -= 1
+    const follower = next ?? row.older
+    if (newer !== undefined) newer.older = follower
+    else if (follower !== undefined) this.#latest.set(keyId, follower)
+    else this.#latest.delete(keyId)
     return true
   }
 }

@@ -1,13 +1,21 @@
 import { resolve } from 'node:path'
 import { fs } from '../builtins.ts'
 import { AsherahError, argumentError } from '../errors.ts'
+import { isPromiseLike, type MaybePromise } from '../maybe-promise.ts'
+import { createTable } from './create-table.ts'
+import { internals } from './internals.ts'
 import { decodeKeyRecord, encodeKeyRecord, isKeyId, rowMalformed } from './key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from './metastore.ts'
-import { sqliteError, sqliteFault } from './sqlite-error.ts'
+import { firstSecondOfYear1, fromUtcText, toUtcText } from './sql/utc-time.ts'
+import { sqliteError } from './sqlite-error.ts'
+import { SqliteLock } from './sqlite-lock.ts'
 
 /** What {@link SqliteMetastore} takes besides the path. */
 export interface SqliteOptions {
-  /** How long a statement waits for another process's lock, in milliseconds; 5,000 unless said. The wait blocks the thread. */
+  /**
+   * How long a statement waits for another process's lock, in milliseconds; 5,000 unless said. Only a synchronous call, and
+   * the constructor, block the thread meanwhile.
+   */
   readonly busyTimeoutMs?: number
 }
 
@@ -27,20 +35,12 @@ export interface SqliteStatement {
 }
 
 const memory = ':memory:'
-const firstSecond = -62_135_596_800 // 0001-01-01 00:00:00
-const lastSecond = 253_402_300_799 // 9999-12-31 23:59:59
-
-// As contract section 4.2 describes the table that the Rust peer makes.
-const createTable = `CREATE TABLE IF NOT EXISTS encryption_key (
-  id TEXT NOT NULL,
-  created TIMESTAMP NOT NULL,
-  key_record TEXT NOT NULL,
-  PRIMARY KEY (id, created)
-)`
+const createTableIfMissing = createTable('sqlite').replace('TABLE', 'TABLE IF NOT EXISTS')
 
 /**
  * A metastore in an SQLite file, which several processes of one host may share. It answers at once: a statement blocks
- * the thread for as long as SQLite takes, which is microseconds for a read and one fsync for a store.
+ * the thread for as long as SQLite takes, which is microseconds for a read and one fsync for a store. It answers with a
+ * promise where another process holds the lock that the statement needs, unless a synchronous call of a session asked.
  *
  * Rows are as the other implementations write them: `created` is the text `YYYY-MM-DD HH:MM:SS` in UTC, years 1 to 9999.
  * A row whose `created` has another form (`T`, fractions, a zone, a number) is not found by `load`, and is an error when
@@ -60,7 +60,7 @@ export class SqliteMetastore implements Metastore {
   /** What errors call it. */
   readonly #label: string
   readonly #end: () => void
-  readonly #busyTimeoutMs: number
+  readonly #lock: SqliteLock
   readonly #load: SqliteStatement
   readonly #loadLatest: SqliteStatement
   readonly #store: SqliteStatement
@@ -78,13 +78,13 @@ export class SqliteMetastore implements Metastore {
   constructor(database: SqliteDatabase)
   constructor(source: string | SqliteDatabase, options: SqliteOptions = {}) {
     const opened = typeof source === 'string' ? openFile(source, options) : given(source)
-    const { database, busyTimeoutMs } = opened
-    this.#busyTimeoutMs = busyTimeoutMs
+    const { database } = opened
+    this.#lock = new SqliteLock(opened.busyTimeoutMs)
     this.#database = database
     this.#label = opened.label
     this.#end = opened.end
     try {
-      patiently(busyTimeoutMs, () => database.exec(createTable))
+      this.#lock.runBlocking(() => database.exec(createTableIfMissing))
       // A commit that the system loses would leave records whose keys exist nowhere, so each one is synced to the disk.
       // Keys are stored rarely; WAL's usual NORMAL would save nothing that can be noticed.
       const [synchronous] = columns(database.prepare('PRAGMA synchronous').get())
@@ -114,35 +114,39 @@ export class SqliteMetastore implements Metastore {
     return new SqliteMetastore(database)
   }
 
-  load(keyId: string, created: number): EnvelopeKeyRecord | undefined {
+  load(keyId: string, created: number): MaybePromise<EnvelopeKeyRecord | undefined> {
     this.#checkOpen()
     const time = toTime(created)
     // What cannot have been stored is absent.
     if (time === undefined || !isKeyId(keyId)) return undefined
-    const row = this.#run('read', () => this.#load.get(keyId, time))
-    if (row === undefined) return undefined
-    const [text] = columns(row)
-    return decodeKeyRecord(keyId, created, asText(keyId, created, text))
+    return this.#run('read', () => {
+      const row = this.#load.get(keyId, time)
+      if (row === undefined) return undefined
+      const [text] = columns(row)
+      return decodeKeyRecord(keyId, created, asText(keyId, created, text))
+    })
   }
 
-  loadLatest(keyId: string): EnvelopeKeyRecord | undefined {
+  loadLatest(keyId: string): MaybePromise<EnvelopeKeyRecord | undefined> {
     this.#checkOpen()
     if (!isKeyId(keyId)) return undefined
-    const row = this.#run('read', () => this.#loadLatest.get(keyId))
-    if (row === undefined) return undefined
-    const [time, text] = columns(row)
-    const created = fromTime(time)
-    if (created === undefined) {
-      throw rowMalformed(
-        keyId,
-        JSON.stringify(String(time).slice(0, 40)),
-        "has a 'created' other than YYYY-MM-DD HH:MM:SS",
-      )
-    }
-    return decodeKeyRecord(keyId, created, asText(keyId, created, text))
+    return this.#run('read', () => {
+      const row = this.#loadLatest.get(keyId)
+      if (row === undefined) return undefined
+      const [time, text] = columns(row)
+      const created = fromTime(time)
+      if (created === undefined) {
+        throw rowMalformed(
+          keyId,
+          JSON.stringify(String(time).slice(0, 40)),
+          "has a 'created' other than YYYY-MM-DD HH:MM:SS",
+        )
+      }
+      return decodeKeyRecord(keyId, created, asText(keyId, created, text))
+    })
   }
 
-  store(keyId: string, created: number, record: EnvelopeKeyRecord): boolean {
+  store(keyId: string, created: number, record: EnvelopeKeyRecord): MaybePromise<boolean> {
     this.#checkOpen()
     const text = encodeKeyRecord(keyId, created, record)
     const time = toTime(created)
@@ -163,14 +167,22 @@ export class SqliteMetastore implements Metastore {
           'open, and rolling it back would lose the key. Give the metastore a connection of its own.',
       )
     }
-    return Number(this.#run('written', () => this.#store.run(keyId, time, text)).changes) === 1
+    return this.#run('written', () => Number(this.#store.run(keyId, time, text).changes) === 1)
   }
 
-  /** Closes the file; a database that was passed in stays open. May be called again. */
-  close(): void {
+  /** @internal For the admin interface: work on the database itself, with this store's waits and errors. */
+  [internals]<T>(action: string, work: (database: SqliteDatabase) => T): MaybePromise<T> {
+    this.#checkOpen()
+    return this.#run(action, () => work(this.#database))
+  }
+
+  /** Closes the file when no call waits any more; a database that was passed in stays open. May be called again. */
+  close(): MaybePromise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#run('closed', this.#end)
+    const idle = this.#lock.idle()
+    const end = (): MaybePromise<void> => this.#run('closed', this.#end)
+    return idle === undefined ? end() : idle.then(end)
   }
 
   #checkOpen(): void {
@@ -182,11 +194,15 @@ export class SqliteMetastore implements Metastore {
     }
   }
 
-  #run<T>(action: string, statement: () => T): T {
-    try {
-      return patiently(this.#busyTimeoutMs, statement)
-    } catch (error) {
+  #run<T>(action: string, statement: () => T): MaybePromise<T> {
+    const typed = (error: unknown): never => {
       throw sqliteError(action, this.#label, error)
+    }
+    try {
+      const answer = this.#lock.run(statement)
+      return isPromiseLike(answer) ? answer.then(undefined, typed) : answer
+    } catch (error) {
+      return typed(error)
     }
   }
 }
@@ -195,7 +211,7 @@ interface Opened {
   readonly database: SqliteDatabase
   readonly label: string
   readonly end: () => void
-  /** How long {@link patiently} waits; 0 where the connection's own busy timeout does. */
+  /** 0 where the connection's own busy timeout waits. */
   readonly busyTimeoutMs: number
 }
 
@@ -221,7 +237,7 @@ function openFile(path: string, options: SqliteOptions): Opened {
     const opened = new DatabaseSync(file)
     database = opened
     opened.exec('PRAGMA busy_timeout = 0')
-    patiently(busyTimeoutMs, () => opened.exec('PRAGMA journal_mode = WAL'))
+    new SqliteLock(busyTimeoutMs).runBlocking(() => opened.exec('PRAGMA journal_mode = WAL'))
     return { database: opened, label, end: () => opened.close(), busyTimeoutMs }
   } catch (error) {
     database?.close()
@@ -264,25 +280,6 @@ function createPrivately(file: string, label: string): void {
   }
 }
 
-/**
- * Runs a statement again, after 1 to 5 ms, for as long as another connection holds the lock. SQLite's own wait grows to
- * 100 ms between tries, so beside a process that stores one key after another it got no turn in 5 s; and it does not
- * wait at all while another process switches the journal mode. A statement that was refused has changed nothing.
- */
-function patiently<T>(timeoutMs: number, statement: () => T): T {
-  const end = performance.now() + timeoutMs
-  for (;;) {
-    try {
-      return statement()
-    } catch (error) {
-      if (sqliteFault(error) !== 'busy' || performance.now() >= end) throw error
-      Atomics.wait(pause, 0, 0, 1 + Math.random() * 4)
-    }
-  }
-}
-
-const pause = new Int32Array(new SharedArrayBuffer(4))
-
 /** The values of a row in the order of the statement's columns, whether rows come as objects or as arrays. */
 function columns(row: unknown): readonly unknown[] {
   return Object.values(row as object)
@@ -294,13 +291,11 @@ function asText(keyId: string, created: number, value: unknown): string {
 }
 
 function toTime(created: number): string | undefined {
-  if (!Number.isInteger(created) || created < firstSecond || created > lastSecond) return undefined
-  return new Date(created * 1000).toISOString().slice(0, 19).replace('T', ' ')
+  return toUtcText(created, firstSecondOfYear1)
 }
 
+/** Of this form only: the others are never found by their time. */
 function fromTime(time: unknown): number | undefined {
-  if (typeof time !== 'string' || !/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(time)) return undefined
-  const created = Date.parse(`${time.replace(' ', 'T')}Z`) / 1000
-  // Not every text of that form is a date.
-  return toTime(created) === time ? created : undefined
+  const created = typeof time === 'string' ? fromUtcText(time) : undefined
+  return created !== undefined && toTime(created) === time ? created : undefined
 }

@@ -19,12 +19,15 @@ export const miss = -101
 /** The key is in the ring, but its check is overdue. */
 export const overdue = -102
 
+/** The answer of a call of many records for an input of a wrong type. */
+export const wrongType = -103
+
 /** The faults that the control plane itself decides by; `checked.ts` has the others. */
 export const unwrapAuthentication = -16
 export const keyLength = -17
 
 /** Raised with each change of {@link NativeBinding}: an addon of other sources could be misunderstood in silence. */
-export const interfaceNumber = 3
+export const interfaceNumber = 4
 
 export interface RingOptions {
   /** Most keys held. */
@@ -87,6 +90,8 @@ export interface NativeBinding {
   // Guarded memory, one a process.
   memoryPrepare(hotSlots: number, requireLocked: boolean): number
   memoryStatus(): MemoryStatus
+  /** No core files of this process, and no reading of its memory by others of the same user. Linux; elsewhere a fault. */
+  hardenProcess(): number
 
   // Keys by handle. None of these ever returns the bytes of an intermediate or data row key.
   keyGenerate(): KeyHandle
@@ -166,6 +171,41 @@ export interface NativeBinding {
   /** A number of 0 or more is a place in this thread's slab (see `Plaintexts`). */
   decrypt(session: SessionHandle, record: string | Uint8Array, mode: number): ArrayBuffer | number
   decryptString(session: SessionHandle, record: string | Uint8Array, mode: number): string | number
+  // The same for `inputs[from]` to `inputs[to - 1]`, plain arrays without holes: the answers go to the front of `out`, and how
+  // many there are is the result. Fewer than asked for: `out` has `miss` or `overdue` behind the last answer, and that input
+  // needs its key first; or the last one's key is due for a check; or its place is in a fresh slab.
+  encryptMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    mode: number,
+    out: unknown[],
+  ): number
+  encryptStringMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    mode: number,
+    out: unknown[],
+  ): number
+  decryptMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    mode: number,
+    out: unknown[],
+  ): number
+  decryptStringMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    mode: number,
+    out: unknown[],
+  ): number
   /** The key that this thread's last decryption asked for, after `miss`, `overdue` or a due check. */
   question(): Question
 

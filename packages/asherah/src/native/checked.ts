@@ -93,10 +93,18 @@ const faults: ReadonlyMap<number, readonly [AsherahErrorCode, string]> = new Map
     ],
   ],
   [
+    -20,
+    [
+      'ERR_HARDENING',
+      'The process could not be kept from core dumps and debuggers: that needs Linux, and a sandbox that allows prctl and ' +
+        'setrlimit. Leave the option out, or limit core dumps outside (`ulimit -c 0`, LimitCORE= of systemd).',
+    ],
+  ],
+  [
     miss,
     [
       'ERR_KEY_CONTENTION',
-      'The key left the ring before it could be used: raise ringSize above the partitions in use at once.',
+      'The key left the ring, or expired, before it could be used: try again; raise ringSize above the partitions in use at once.',
     ],
   ],
   [overdue, ['ERR_KEY_CONTENTION', "The key's check became overdue before it could be used: call again."]],

@@ -31,12 +31,36 @@ class Plaintexts {
   /** What `NativeBinding.decrypt` gives, as a Buffer; a number below 0 when there is none. */
   decrypt(session: SessionHandle, record: string | Uint8Array, mode: number): Buffer | number {
     const place = this.#native.decrypt(session, record, mode)
+    return this.#at(place) ?? this.decrypt(session, record, mode)
+  }
+
+  /** The same for many: `NativeBinding.decryptMany` with Buffers in the places' places. */
+  decryptMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    mode: number,
+    out: unknown[],
+  ): number {
+    const answered = this.#native.decryptMany(session, inputs, from, to, mode, out)
+    for (let index = 0; index < answered; index++) {
+      const bytes = this.#at(out[index] as ArrayBuffer | number)
+      out[index] = bytes
+      // What was placed in a lost slab is to be decrypted again.
+      if (bytes === undefined) return index
+    }
+    return answered
+  }
+
+  /** The Buffer of what the data plane answered, or its fault; undefined when the slab is lost. */
+  #at(place: ArrayBuffer | number): Buffer | number | undefined {
     if (typeof place !== 'number') return this.own(place)
     if (place <= 0) return place < 0 ? place : Buffer.alloc(0)
-    if (place >= fresh && !this.#takeSlab()) return this.decrypt(session, record, mode)
+    if (place >= fresh && !this.#takeSlab()) return undefined
     if (this.#slab.length !== slabBytes) {
       this.#native.plaintextRenew(true)
-      return this.decrypt(session, record, mode)
+      return undefined
     }
     const start = ((place >> 15) & 0x1fff) << 3
     return this.#slab.subarray(start, start + (place & 0x7fff))

@@ -71,6 +71,49 @@ export class Records {
     return this.#native.decryptString(session, record, mode)
   }
 
+  // Many at once: see `NativeBinding.encryptMany`.
+
+  encryptMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    out: unknown[],
+  ): number {
+    return this.#native.encryptMany(session, inputs, from, to, 0, out)
+  }
+
+  /** Texts must be well formed. */
+  encryptStringMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    out: unknown[],
+  ): number {
+    return this.#native.encryptStringMany(session, inputs, from, to, 0, out)
+  }
+
+  decryptMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    out: unknown[],
+  ): number {
+    return this.#plaintexts.decryptMany(session, inputs, from, to, this.#mode, out)
+  }
+
+  decryptStringMany(
+    session: SessionHandle,
+    inputs: readonly unknown[],
+    from: number,
+    to: number,
+    out: unknown[],
+  ): number {
+    return this.#native.decryptStringMany(session, inputs, from, to, 0, out)
+  }
+
   encryptOnPool(session: SessionHandle, data: Uint8Array, mode: number): Promise<string | number> | number {
     return this.#native.encryptOnPool(session, data, mode)
   }

@@ -1,12 +1,29 @@
-import type { KeyHandle, NativeBinding } from './binding.ts'
+import { type KeyHandle, keyLength, type NativeBinding, unwrapAuthentication } from './binding.ts'
 import { checked } from './checked.ts'
 
 /** Bytes of a wrapped key: nonce, ciphertext and tag (contract section 2.1). */
 const wrappedBytes = 60
 
-/** The 60 bytes of AEAD(key, under). Into an array of ours: one that the addon makes costs seven times the wrapping. */
+/**
+ * This thread's place for a wrapped key while the addon reads or writes it: V8 moves a small array out of its heap when an
+ * addon looks at it, which costs as much as the wrapping.
+ */
+const place = new Uint8Array(wrappedBytes)
+
+/** The 60 bytes of AEAD(key, under). */
 export function wrapKey(native: NativeBinding, key: KeyHandle, under: KeyHandle): Uint8Array {
-  const wrapped = new Uint8Array(wrappedBytes)
-  checked(native.keyWrap(key, under, wrapped))
-  return wrapped
+  checked(native.keyWrap(key, under, place))
+  return new Uint8Array(place)
+}
+
+/** The key, a handle to be released; undefined when it does not open under the other. */
+export function unwrapKey(
+  native: NativeBinding,
+  wrapped: Uint8Array,
+  under: KeyHandle,
+): KeyHandle | undefined {
+  if (wrapped.length !== wrappedBytes) return undefined
+  place.set(wrapped)
+  const key = native.keyUnwrap(place, under)
+  return key === unwrapAuthentication || key === keyLength ? undefined : (checked(key) as KeyHandle)
 }

@@ -6,7 +6,7 @@ import { parseConnectionString } from '../../src/config/connection-string.ts'
 type Dialect = 'mysql' | 'postgres' | undefined
 
 const mysql = { dialect: 'mysql', tls: 'off', tlsGiven: false, parameters: {} } as const
-const postgres = { dialect: 'postgres', tls: 'off', tlsGiven: false, parameters: {} } as const
+const postgres = { dialect: 'postgres', tls: 'prefer', tlsGiven: false, parameters: {} } as const
 const account = { user: 'u', password: 'p' }
 
 describe('parseConnectionString', () => {
@@ -180,7 +180,7 @@ describe('parseConnectionString', () => {
     })
   }
 
-  it('knows the TLS modes of the contract', () => {
+  it('knows the TLS modes of the contract, and those of libpq', () => {
     const mysqlModes = {
       false: 'off',
       FALSE: 'off',
@@ -196,8 +196,8 @@ describe('parseConnectionString', () => {
     }
     const postgresModes = {
       disable: 'off',
-      allow: 'off',
-      prefer: 'off',
+      allow: 'allow',
+      prefer: 'prefer',
       require: 'unverified',
       'verify-ca': 'verify-ca',
       'verify-full': 'verify-full',

@@ -58,6 +58,7 @@ describe('resolveEnvironment', () => {
       ASHERAH_RING_SIZE: '9',
       ASHERAH_HOT_SLOTS: '16',
       ASHERAH_REQUIRE_LOCKED_MEMORY: 'YES',
+      ASHERAH_HARDEN_PROCESS: 'on',
       ASHERAH_ISOLATED_PLAINTEXT: 'on',
       ASHERAH_ENABLE_CANARIES: '1',
       ASHERAH_VERBOSE: 'True',
@@ -73,7 +74,7 @@ describe('resolveEnvironment', () => {
       createdPrecisionSeconds: 5,
     })
     assert.deepEqual(made.sessionCache, { enabled: true, maxSize: 7, durationSeconds: 8 })
-    assert.deepEqual(made.memory, { ringSize: 9, hotSlots: 16, requireLocked: true })
+    assert.deepEqual(made.memory, { ringSize: 9, hotSlots: 16, requireLocked: true, hardenProcess: true })
     assert.deepEqual(made.plaintext, { isolated: true, canaries: true })
     assert.equal(made.verbose, true)
     assert.equal(made.callTimeoutMs, 12)
@@ -197,6 +198,12 @@ describe('resolveEnvironment', () => {
         auth: { method: 'approle', mount: 'm', roleId: 'r' },
       })
       assert.equal(secrets.vaultApproleSecretId, 's')
+      const certificate = { VAULT_CLIENT_CERT: '/c.pem', VAULT_CLIENT_KEY: '/k.pem' }
+      assert.deepEqual(config({ KMS: 'vault', ...vault, ...approle, ...certificate }).kms, {
+        ...made.kms,
+        clientCertPath: '/c.pem',
+        clientKeyPath: '/k.pem',
+      })
       assert.match(failure({ KMS: 'vault', ...vault }).message, /VAULT_TOKEN is required/)
       assert.equal(
         config({ ...base, VAULT_ADDR: '', VAULT_TOKEN: '', VAULT_AUTH_METHOD: 'x' }).kms.kind,
@@ -272,6 +279,16 @@ describe('resolveEnvironment', () => {
         'INTERMEDIATE_KEY_CACHE_MAX_SIZE',
       ],
     )
+  })
+
+  it('warns of variables of Vault that do not count here, where Vault is used', () => {
+    const vault = { KMS: 'vault', VAULT_ADDR: 'https://v', VAULT_TRANSIT_KEY: 'k', VAULT_TOKEN: 't' }
+    const noticed = (variables: Record<string, string>): string[] =>
+      config(variables).notices.map((notice) => notice.replace(/ has no effect here\..*/, ''))
+    const foreign = { VAULT_SKIP_VERIFY: 'true', VAULT_CAPATH: '/etc/ssl' }
+    assert.deepEqual(noticed({ ...vault, ...foreign }), ['VAULT_SKIP_VERIFY', 'VAULT_CAPATH'])
+    assert.deepEqual(noticed({ ...vault, VAULT_SKIP_VERIFY: '0' }), [])
+    assert.deepEqual(noticed({ ...base, ...foreign }), [])
   })
 
   it('never shows a secret', () => {

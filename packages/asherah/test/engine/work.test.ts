@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { OpenOnce } from '../../src/engine/open-once.ts'
 import { SingleFlight } from '../../src/engine/single-flight.ts'
+import { isTimeout, TimeLimit } from '../../src/engine/time-limit.ts'
 import { drive, settled, type Work } from '../../src/engine/work.ts'
 import type { MaybePromise } from '../../src/maybe-promise.ts'
 
@@ -112,5 +114,61 @@ describe('OpenOnce', () => {
     assert.deepEqual(await Promise.all([drive(once.get()), drive(once.get())]), [2, 2])
     assert.equal(drive(once.get()), 2)
     assert.equal(once.opened, 2)
+  })
+})
+
+describe('TimeLimit', () => {
+  const never = new Promise<never>(() => undefined)
+  const later = <T>(ms: number, value: T): Promise<T> =>
+    new Promise((resolve) => setTimeout(resolve, ms, value))
+
+  test('ends each wait at its own deadline, in their order, and lets answers through', async () => {
+    const limit = new TimeLimit(60, { keepsAlive: true })
+    const ends: string[] = []
+    const note = async (name: string, wait: Promise<unknown>): Promise<void> => {
+      const answer = await wait.catch((error: unknown) => (isTimeout(error) ? 'timeout' : String(error)))
+      ends.push(`${name} ${String(answer)}`)
+    }
+    const started = performance.now()
+    const waits = [note('first', limit.on(never)), note('answered', limit.on(later(5, 'in time')))]
+    await later(30, undefined)
+    waits.push(note('second', limit.on(never)), note('failed', limit.on(Promise.reject(new Error('down')))))
+    await Promise.all(waits)
+    assert.deepEqual(ends, ['answered in time', 'failed Error: down', 'first timeout', 'second timeout'])
+    assert.ok(performance.now() - started >= 85)
+    // Once more after all have ended, over the timer that is left.
+    await assert.rejects(limit.on(never), { code: 'ERR_TIMEOUT' })
+    assert.equal(await limit.on(later(1, 7)), 7)
+  })
+
+  for (const [keepsAlive, prints] of [
+    [true, 'ERR_TIMEOUT\n'],
+    [false, ''],
+  ] as const) {
+    test(`with keepsAlive ${keepsAlive}, a process ${keepsAlive ? 'waits for' : 'ends before'} the deadline`, () => {
+      const source = new URL('../../src/engine/time-limit.ts', import.meta.url)
+      const program = `
+        import { TimeLimit } from ${JSON.stringify(source.href)}
+        const limit = new TimeLimit(300, { keepsAlive: ${keepsAlive} })
+        // Answered waits leave a timer behind, which must keep nothing alive by itself.
+        await limit.on(Promise.resolve())
+        limit.on(new Promise(() => undefined)).catch((error) => console.log(error.code))`
+      const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+        encoding: 'utf8',
+        timeout: 30_000,
+      })
+      assert.deepEqual([stdout, status], [prints, 0])
+    })
+  }
+
+  test('does not keep a process alive once everything was answered', () => {
+    const source = new URL('../../src/engine/time-limit.ts', import.meta.url)
+    const program = `
+      import { TimeLimit } from ${JSON.stringify(source.href)}
+      await new TimeLimit(60_000, { keepsAlive: true }).on(Promise.resolve())`
+    const { status } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+      timeout: 30_000,
+    })
+    assert.equal(status, 0)
   })
 })

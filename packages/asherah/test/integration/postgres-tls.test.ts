@@ -1,74 +1,31 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
-import type { CertificateKind } from '../../../../tests/support/servers/certificates.ts'
+import { FaultProxy } from '../../../../tests/support/servers/fault-proxy.ts'
 import { PostgresServer } from '../../../../tests/support/servers/postgres.ts'
 import {
   createPostgresDatabase,
   type PostgresDatabase,
 } from '../../../../tests/support/servers/postgres-database.ts'
 import { testServers } from '../../../../tests/support/servers/test-servers.ts'
-import { AsherahError } from '../../src/errors.ts'
 import { PostgresMetastore } from '../../src/metastore/postgres/postgres.ts'
+import { postgresDialect } from './postgres-dialect.ts'
+import { isCode } from './sql-dialect.ts'
+import { sqlTls } from './sql-tls.ts'
 
 const { certificates } = testServers()
 const { authority, untrustedAuthority, client } = certificates
+const ca = { sslrootcert: authority }
 
-type Shown = CertificateKind | 'none'
-const databases = new Map<Shown, PostgresDatabase>()
-const servers: PostgresServer[] = []
-
-before(async () => {
-  const kinds: readonly Shown[] = ['server', 'otherHost', 'untrusted', 'expired', 'none']
-  await Promise.all(
-    kinds.map(async (kind) => {
-      const server = await PostgresServer.start({
-        certificates,
-        ...(kind === 'none' ? { settings: ['ssl=off'] } : { certificate: kind }),
-      })
-      servers.push(server)
-      databases.set(kind, await createPostgresDatabase(server.address))
-    }),
-  )
-})
-after(async () => {
-  await Promise.all(servers.map((server) => server.remove()))
-})
-
-/** `in`, or why not. */
-async function outcome(
-  shown: Shown,
-  parameters: Record<string, string>,
-  host = 'localhost',
-): Promise<string> {
-  const database = databases.get(shown)
-  assert.ok(database !== undefined)
-  const account = shown === 'none' ? database.server.limited : database.server.tlsOnly
-  const text = database.keyValues({ host, account, parameters })
-  try {
-    const store = await PostgresMetastore.connect(text)
-    try {
-      await store.load('_SK_a', 60)
-      return 'in'
-    } finally {
-      await store.close()
-    }
-  } catch (error) {
-    assert.ok(error instanceof AsherahError, String(error))
-    if (error.code === 'ERR_CONFIG_INVALID') return 'config'
-    assert.equal(error.code, 'ERR_METASTORE')
-    if (error.message.includes('certificate is refused')) return 'certificate'
-    if (error.message.includes('does not speak TLS')) return 'no TLS'
-    return error.message.includes('pg_hba.conf') ? 'plaintext refused' : error.message
-  }
-}
-
-describe('Postgres TLS', () => {
-  const ca = { sslrootcert: authority }
-  const cases: readonly (readonly [Shown, Record<string, string>, string, string?])[] = [
-    ['server', {}, 'plaintext refused'],
+sqlTls(postgresDialect, {
+  unverified: { sslmode: 'require' },
+  plaintextRefused: 'pg_hba.conf',
+  cases: [
     ['server', { sslmode: 'disable' }, 'plaintext refused'],
-    ['server', { sslmode: 'prefer' }, 'plaintext refused'],
+    ['server', {}, 'in'],
+    ['untrusted', {}, 'in'],
+    ['server', { sslmode: 'prefer' }, 'in'],
+    ['expired', { sslmode: 'prefer' }, 'in'],
+    ['server', { sslmode: 'allow' }, 'in'],
     ['server', { sslmode: 'require' }, 'in'],
     ['untrusted', { sslmode: 'require' }, 'in'],
     ['expired', { sslmode: 'require' }, 'in'],
@@ -95,33 +52,80 @@ describe('Postgres TLS', () => {
     ['server', { sslmode: 'require', channel_binding: 'prefer' }, 'in'],
     ['none', {}, 'in'],
     ['none', { sslmode: 'prefer' }, 'in'],
+    ['none', { sslmode: 'allow' }, 'in'],
+    ['none', { sslmode: 'disable' }, 'in'],
     ['none', { sslmode: 'require' }, 'no TLS'],
     ['none', { sslmode: 'verify-full', ...ca }, 'no TLS'],
-  ]
-  for (const [shown, parameters, expected, host] of cases) {
-    const words = Object.entries(parameters).map(([key, value]) => `${key}=${value.split('/').at(-1)}`)
-    test(`${shown}, ${words.join(' ') || 'nothing said'}${host === undefined ? '' : ` at ${host}`}: ${expected}`, async () => {
-      assert.equal(await outcome(shown, parameters, host), expected)
+  ],
+})
+
+describe('Postgres TLS that is left to the server', () => {
+  // A server of its own: its connections are counted.
+  let server: PostgresServer
+  let database: PostgresDatabase
+  before(async () => {
+    server = await PostgresServer.start({ certificates })
+    database = await createPostgresDatabase(server.address)
+  })
+  after(() => server.remove())
+
+  /** Whether each connection to the database uses TLS. */
+  async function usesTls(): Promise<string> {
+    return database.query(
+      'SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) ' +
+        `WHERE datname = current_database() AND usename <> '${server.address.superuser.user}'`,
+    )
+  }
+
+  for (const [parameters, account, expected] of [
+    [{}, 'limited', 't'],
+    [{ sslmode: 'prefer' }, 'limited', 't'],
+    [{ sslmode: 'allow' }, 'limited', 'f'],
+    [{ sslmode: 'allow' }, 'tlsOnly', 't'],
+    [{ sslmode: 'disable' }, 'limited', 'f'],
+  ] as const) {
+    const said = 'sslmode' in parameters ? parameters.sslmode : 'nothing said'
+    test(`${said}, account ${account}: TLS is ${expected === 't' ? 'used' : 'not used'}`, async () => {
+      const store = await PostgresMetastore.connect(
+        database.url({ account: server.address[account], parameters }),
+      )
+      try {
+        await store.load('_SK_a', 60)
+        assert.equal(await usesTls(), expected)
+      } finally {
+        await store.close()
+      }
     })
   }
 
-  test('an idle connection does not keep a process alive that is done', () => {
-    const database = databases.get('server')
-    assert.ok(database !== undefined)
-    const program = `
-      const { PostgresMetastore } = await import(process.argv[1])
-      const store = await PostgresMetastore.connect(process.argv[2])
-      console.log(await store.load('_SK_a', 60))`
-    const module = new URL('../../src/metastore/postgres/postgres.ts', import.meta.url).href
-    const text = database.keyValues({
-      host: 'localhost',
-      account: database.server.tlsOnly,
-      parameters: { sslmode: 'require' },
+  test('is never given up where a handshake fails, whatever broke it', async (context) => {
+    const proxy = await FaultProxy.start({ host: '127.0.0.1', port: server.address.port })
+    context.after(() => proxy.close())
+    for (const sslmode of ['prefer', 'require'] as const) {
+      for (const kind of ['cut', 'reset'] as const) {
+        // The server has said yes to TLS, in one byte; its side of the handshake never comes.
+        proxy.set({ kind, direction: 'to-client', afterBytes: 1 })
+        const before = proxy.connections
+        const store = await PostgresMetastore.connect(
+          database.url({ port: proxy.port, parameters: { sslmode } }),
+        )
+        await assert.rejects(store.load('_SK_a', 60), isCode('ERR_METASTORE'), `${sslmode}, ${kind}`)
+        await store.close()
+        assert.equal(proxy.connections - before, 1)
+      }
+    }
+  })
+
+  test('stays within the connect time limit over both ways', async (context) => {
+    const silent = await FaultProxy.start({ host: '127.0.0.1', port: server.address.port })
+    context.after(() => silent.close())
+    silent.set({ kind: 'black-hole' })
+    const store = await PostgresMetastore.connect(database.url({ port: silent.port }), {
+      connectTimeoutMs: 300,
     })
-    const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, module, text], {
-      encoding: 'utf8',
-      timeout: 20_000,
-    })
-    assert.equal(output, 'undefined\n')
+    const began = performance.now()
+    await assert.rejects(store.load('_SK_a', 60), isCode('ERR_TIMEOUT'))
+    assert.ok(performance.now() - began < 2000)
+    await store.close()
   })
 })

@@ -1,13 +1,22 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Certificates, createCertificates } from '../../../../tests/support/servers/certificates.ts'
+import {
+  type CertificatePair,
+  type Certificates,
+  createCertificates,
+} from '../../../../tests/support/servers/certificates.ts'
 import { FaultProxy } from '../../../../tests/support/servers/fault-proxy.ts'
 import { VaultServer } from '../../../../tests/support/servers/vault.ts'
-import { VaultCertificateLogin } from '../../../../tests/support/servers/vault-logins.ts'
+import {
+  VaultAppRole,
+  VaultCertificateLogin,
+  VaultKubernetes,
+} from '../../../../tests/support/servers/vault-logins.ts'
 import { AsherahError } from '../../src/errors.ts'
+import { type AsherahConfig, SessionFactory } from '../../src/index.ts'
 import { VaultKms, type VaultOptions } from '../../src/kms/vault.ts'
 import { codeOf } from '../support/world.ts'
 
@@ -30,15 +39,13 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-async function serverWith(pair: {
-  readonly certificate: string
-  readonly key: string
-}): Promise<VaultServer> {
+async function serverWith(pair: CertificatePair, clientRequired = false): Promise<VaultServer> {
   const server = await VaultServer.start({
     tls: {
       cert: readFileSync(pair.certificate, 'utf8'),
       key: readFileSync(pair.key, 'utf8'),
       clientAuthority: readFileSync(certificates.authority, 'utf8'),
+      clientRequired,
     },
   })
   server.transit().create('asherah')
@@ -111,6 +118,60 @@ test('login by certificate, whose files are read again at each', async () => {
     vault.requests.filter(({ path, status }) => path === 'auth/cert/login' && status === 200).length,
     2,
   )
+})
+
+test('a Vault that lets in nobody without a client certificate is used by every method', async (context) => {
+  const server = await serverWith(certificates.server, true)
+  context.after(() => server.close())
+  const grant = { paths: ['transit/'] }
+  const appRole = server.enableLogin('approle', new VaultAppRole())
+  const roleId = appRole.addRole('orders', grant)
+  const kubernetes = server.enableLogin('kubernetes', new VaultKubernetes())
+  const account = { name: 'orders', namespace: 'shop' }
+  kubernetes.addRole('orders', { account, grant })
+  const jwt = join(folder, 'jwt')
+  writeFileSync(jwt, kubernetes.serviceAccountToken(account, Date.now() + 60_000))
+  server.enableLogin('cert', new VaultCertificateLogin()).addRole('orders', 'asherah-client', grant)
+  const methods: Readonly<Record<string, Partial<AsherahConfig>>> = {
+    token: { vaultToken: server.issueToken(grant) },
+    approle: { vaultApproleRoleId: roleId, vaultApproleSecretId: appRole.addSecretId(roleId) },
+    kubernetes: { vaultAuthRole: 'orders', vaultK8sTokenPath: jwt },
+    cert: { vaultAuthRole: 'orders' },
+  }
+  const { certificate: vaultClientCert, key: vaultClientKey } = certificates.client
+  for (const [vaultAuthMethod, settings] of Object.entries(methods)) {
+    const config: AsherahConfig = {
+      ...{ serviceName: 'api', productId: 'catalog', metastore: 'memory', kms: 'vault', vaultAuthMethod },
+      ...{ vaultAddr: server.address, vaultTransitKey: 'asherah', vaultCaCert: certificates.authority },
+      ...settings,
+    }
+    const encrypt = async (more: Partial<AsherahConfig>): Promise<string> => {
+      const factory = new SessionFactory({ ...config, ...more })
+      try {
+        return await factory.getSession('tenant-1').encryptStringAsync('secret')
+      } finally {
+        await factory.closeAsync()
+      }
+    }
+    assert.match(await encrypt({ vaultClientCert, vaultClientKey }), /^\{/, vaultAuthMethod)
+    const without = vaultAuthMethod === 'cert' ? 'ERR_CONFIG_INVALID' : 'ERR_KMS'
+    assert.equal(await codeOf(() => encrypt({})), without, vaultAuthMethod)
+  }
+})
+
+test('a client certificate that was renewed in its file counts at the next failure, without a login', async (context) => {
+  const server = await serverWith(certificates.server, true)
+  context.after(() => server.close())
+  const clientCertPath = join(folder, 'short.pem')
+  const clientKeyPath = join(folder, 'short-key.pem')
+  copyFileSync(certificates.untrusted.certificate, clientCertPath)
+  copyFileSync(certificates.untrusted.key, clientKeyPath)
+  const kms = kmsOf(server, { clientCertPath, clientKeyPath })
+  assert.equal(await codeOf(() => kms.encryptKey(bytes32)), 'ERR_KMS')
+  assert.deepEqual(server.requests, [])
+  copyFileSync(certificates.client.certificate, clientCertPath)
+  copyFileSync(certificates.client.key, clientKeyPath)
+  assert.deepEqual(Buffer.from(await kms.decryptKey(await kms.encryptKey(bytes32))), Buffer.from(bytes32))
 })
 
 test('a redirect to an address without TLS is not followed', async () => {

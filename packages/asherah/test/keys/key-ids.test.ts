@@ -33,6 +33,8 @@ describe('KeyIds', () => {
     [suffixed, '_IK_a_svc_prod_', false],
     [suffixed, '_IK_a_svc_prod2', false],
     [suffixed, '_IK_a_svc_prod2_us-west-2', false],
+    // Where the service is `prod` too, this is partition `a_prod`.
+    [suffixed, '_IK_a_svc_prod_prod', false],
     // Partition `a_svc_prod_x`, which the Rust peer lets session `a` read.
     [suffixed, '_IK_a_svc_prod_x_svc_prod_us-west-2', false],
     [suffixed, '_IK_a_svc_prod_x_svc_prod', false],

@@ -229,7 +229,7 @@ test('a new login takes the place of a token that cannot be renewed, before it e
       paths()
         .slice(before)
         .filter((path) => path.endsWith('login 200')).length
-    await until(() => logins() === 2)
+    await until(() => logins() >= 2)
     await kms.encryptKey(bytes32)
     assert.ok(
       !paths()

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConnectionPool } from '../../src/metastore/sql/connection-pool.ts'
 import type { SqlConnection } from '../../src/metastore/sql/sql-connection.ts'
@@ -30,23 +30,30 @@ class Line implements SqlConnection {
   }
 }
 
+/** What a server says that has no connection left. */
+class ServerFull extends Error {}
+
 function makePool(limits: Partial<typeof unlimited> = {}, waitMs = 1000) {
   const lines: Line[] = []
   const failures: Error[] = []
+  const server = { room: Number.POSITIVE_INFINITY, asked: 0 }
   const pool = new ConnectionPool(
     async () => {
+      server.asked += 1
       await sleep(1)
       const failure = failures.shift()
       if (failure !== undefined) throw failure
+      if (open() >= server.room) throw new ServerFull('too many clients')
       const line = new Line()
       lines.push(line)
       return line
     },
     { ...unlimited, ...limits },
     waitMs,
+    (error) => error instanceof ServerFull,
   )
   const open = () => lines.filter(({ ended }) => !ended).length
-  return { pool, lines, failures, open }
+  return { pool, lines, failures, open, server }
 }
 
 test('no limit opens a connection for every call at once, and keeps two', async () => {
@@ -196,4 +203,120 @@ test('close ends idle connections, and those in use when they are given back', a
   assert.deepEqual([pool.size, open()], [1, 1])
   held.release()
   assert.deepEqual([pool.size, open()], [0, 0])
+})
+
+describe('a server that has no connection left', () => {
+  test('serves every call on those that it gave, and is not asked again at once', async () => {
+    const { pool, server } = makePool({}, 10_000)
+    server.room = 7
+    let inUse = 0
+    let most = 0
+    await Promise.all(
+      Array.from({ length: 500 }, async () => {
+        const lease = await pool.acquire(false)
+        inUse += 1
+        most = Math.max(most, inUse)
+        await sleep(1)
+        inUse -= 1
+        lease.release()
+      }),
+    )
+    assert.equal(most, 7)
+    assert.ok(server.asked < 100, `${server.asked}`)
+    assert.deepEqual([pool.size, pool.idle], [2, 2])
+    const leases = await Promise.all(Array.from({ length: 7 }, () => pool.acquire(false)))
+    const eighth = pool.acquire(false)
+    leases[0]?.release()
+    assert.equal((await eighth).reused, true)
+  })
+
+  test('is asked again after a while, and its room is used', async () => {
+    const { pool, server } = makePool({}, 10_000)
+    server.room = 1
+    const first = await pool.acquire(false)
+    const waiting = [pool.acquire(false), pool.acquire(false), pool.acquire(false)]
+    await sleep(600)
+    assert.equal(pool.size, 1)
+    server.room = 10
+    first.release()
+    for (const lease of await Promise.all(waiting)) lease.release()
+    assert.ok(pool.size > 1)
+  })
+
+  test('is an error for a call when none of them is ours', async () => {
+    const { pool, server } = makePool()
+    server.room = 0
+    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => pool.acquire(false)))
+    for (const outcome of outcomes) {
+      assert.ok(outcome.status === 'rejected' && outcome.reason instanceof ServerFull)
+    }
+    assert.equal(pool.size, 0)
+    server.room = 1
+    const lease = await pool.acquire(false)
+    lease.release()
+  })
+
+  test('and whose only connection of ours is lost leaves nobody waiting', async () => {
+    const { pool, server } = makePool()
+    server.room = 1
+    const lease = await pool.acquire(false)
+    const waiting = Promise.allSettled([pool.acquire(false), pool.acquire(false)])
+    await sleep(20)
+    server.room = 0
+    lease.connection.destroy()
+    lease.release()
+    for (const outcome of await waiting) {
+      assert.ok(outcome.status === 'rejected' && outcome.reason instanceof ServerFull)
+    }
+    assert.equal(pool.size, 0)
+  })
+
+  test('ends a wait with ERR_TIMEOUT, which says whose limit it is; what comes later is kept', async () => {
+    const { pool, server } = makePool({ maxOpen: 5 }, 50)
+    server.room = 1
+    const lease = await pool.acquire(false)
+    await assert.rejects(pool.acquire(false), {
+      code: 'ERR_TIMEOUT',
+      message: /server had no connection left, and none of the 1 of this process/,
+    })
+    lease.release()
+    assert.deepEqual([pool.size, pool.idle], [1, 1])
+  })
+
+  test('gives a call that wanted a fresh connection an open one', async () => {
+    const { pool, server } = makePool()
+    server.room = 2
+    const [held, other] = await Promise.all([pool.acquire(false), pool.acquire(false)])
+    const fresh = pool.acquire(true)
+    await sleep(20)
+    other.release()
+    assert.equal((await fresh).connection, other.connection)
+    held.release()
+  })
+
+  test('while a connection of ours is idle again has the call served with it', async () => {
+    const { pool, server } = makePool()
+    server.room = 1
+    const lease = await pool.acquire(false)
+    const waiting = pool.acquire(false)
+    lease.release()
+    assert.equal((await waiting).connection, lease.connection)
+  })
+})
+
+test('a call whose time is over while a connection is made for it leaves the others in line', async () => {
+  const { pool } = makePool({ maxOpen: 1 }, 1000)
+  const first = await pool.acquire(false)
+  const timedOut = assert.rejects(pool.acquire(false), { code: 'ERR_TIMEOUT' })
+  await sleep(999)
+  const later = pool.acquire(false)
+  // Now the first in line has a connection on its way, and its time ends before it comes.
+  first.connection.destroy()
+  first.release()
+  const until = performance.now() + 1
+  while (performance.now() < until);
+  await timedOut
+  const lease = await later
+  lease.release()
+  assert.deepEqual([pool.size, pool.idle], [1, 1])
 })

@@ -13,11 +13,14 @@ import { AsherahError } from '../../src/errors.ts'
 import { createTable } from '../../src/metastore/create-table.ts'
 import { MysqlMetastore } from '../../src/metastore/mysql/mysql.ts'
 import { mysqlClientConfig } from '../../src/metastore/mysql/mysql-driver.ts'
+import { mysqlErrors } from '../../src/metastore/mysql/mysql-errors.ts'
 import { load, loadLatestMany, store } from '../../src/metastore/mysql/mysql-statements.ts'
 import { PostgresMetastore } from '../../src/metastore/postgres/postgres.ts'
-import { postgresClientConfig } from '../../src/metastore/postgres/postgres-driver.ts'
+import { postgresClientConfig } from '../../src/metastore/postgres/postgres-client-config.ts'
+import { postgresErrors } from '../../src/metastore/postgres/postgres-errors.ts'
 import { withDeadline } from '../../src/metastore/sql/deadline.ts'
 import { checkOptions } from '../../src/metastore/sql/sql-options.ts'
+import { SqlRunner } from '../../src/metastore/sql/sql-runner.ts'
 import {
   firstSecondOfYear1,
   firstSecondOfYear1000,
@@ -203,10 +206,19 @@ describe('options of the SQL metastores', () => {
 describe('parameters of a Postgres connection string', () => {
   const config = (parameters: string) =>
     postgresClientConfig(connection(`postgres://u:hunter2@h/d?${parameters}`))
+  const kindsOf = (parameters: string) =>
+    config(parameters).ways.map((way) => {
+      const { ssl } = (way?.config ?? assert.fail()) as { ssl: false | { rejectUnauthorized: boolean } }
+      if (ssl === false) return 'plaintext'
+      return ssl.rejectUnauthorized ? 'verified TLS' : 'TLS'
+    })
 
   test('are passed on', () => {
-    assert.deepEqual(
-      config('application_name=a&options=-c%20x%3D1&connect_timeout=3&keepalives=1&target_session_attrs=any'),
+    const { ways, connectTimeoutMs } = config(
+      'sslmode=disable&application_name=a&options=-c%20x%3D1&connect_timeout=3&keepalives=1&target_session_attrs=any',
+    )
+    assert.equal(connectTimeoutMs, 3000)
+    assert.deepEqual(ways, [
       {
         config: {
           host: 'h',
@@ -220,15 +232,29 @@ describe('parameters of a Postgres connection string', () => {
           application_name: 'a',
           options: '-c x=1',
         },
-        connectTimeoutMs: 3000,
       },
-    )
+    ])
     assert.equal(config('connect_timeout=0').connectTimeoutMs, undefined)
-    const { ssl } = config('sslmode=verify-full&sslnegotiation=direct').config as {
-      ssl: { rejectUnauthorized: boolean }
-    }
-    assert.equal(ssl.rejectUnauthorized, true)
+    const [{ config: direct }] = config('sslmode=verify-full&sslnegotiation=direct').ways
+    assert.equal((direct as { sslnegotiation?: unknown }).sslnegotiation, 'direct')
   })
+
+  for (const [parameters, expected] of [
+    ['', ['TLS', 'plaintext']],
+    ['sslmode=prefer', ['TLS', 'plaintext']],
+    ['sslmode=allow', ['plaintext', 'TLS']],
+    ['sslmode=disable', ['plaintext']],
+    ['ssl=false', ['plaintext']],
+    ['sslmode=require', ['TLS']],
+    ['sslmode=verify-ca', ['verified TLS']],
+    ['sslmode=verify-full', ['verified TLS']],
+    ['ssl=true', ['verified TLS']],
+    ['host=%2Frun%2Fpostgresql', ['plaintext']],
+  ] as const) {
+    test(`${parameters || 'nothing said'} tries ${expected.join(', then ')}`, () => {
+      assert.deepEqual(kindsOf(parameters), expected)
+    })
+  }
 
   for (const [parameters, expected] of [
     ['sslmod=verify-full', /not known/],
@@ -237,6 +263,9 @@ describe('parameters of a Postgres connection string', () => {
     ['gssencmode=require', /GSSAPI/],
     ['sslrootcert=/etc/ca.pem', /no sslmode that would use it/],
     ['sslmode=prefer&sslrootcert=/etc/ca.pem', /no sslmode that would use it/],
+    ['sslmode=allow&sslrootcert=/etc/ca.pem', /no sslmode that would use it/],
+    ['sslmode=prefer&sslnegotiation=direct', /needs an sslmode that demands TLS/],
+    ['sslnegotiation=direct', /needs an sslmode that demands TLS/],
     ['sslmode=verify-full&sslcert=/x', /give both/],
     ['sslmode=verify-full&sslrootcert=/nowhere/hunter2.pem', /sslrootcert.*ENOENT/],
     ['sslmode=require&sslrootcert=system', /needs sslmode=verify-full/],
@@ -316,4 +345,43 @@ describe('a deadline', () => {
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(freed, 1)
   })
+})
+
+describe('a statement that the server undoes for the sake of another one', () => {
+  const connection = {
+    usable: true,
+    query: async () => ({ rows: [], affected: 0 }),
+    onBroken() {},
+    async end() {},
+    destroy() {},
+    keepsAlive() {},
+  }
+  const source = {
+    acquire: async () => ({ connection, reused: false, release() {} }),
+    async close() {},
+  }
+  for (const [errors, error, undone] of [
+    [postgresErrors, { code: '40P01' }, true],
+    [postgresErrors, { code: '40001' }, true],
+    [postgresErrors, { code: '23505' }, false],
+    [mysqlErrors, { errno: 1213 }, true],
+    [mysqlErrors, { errno: 1205 }, false],
+  ] as const) {
+    test(`${errors.label}, ${JSON.stringify(error)}: is ${undone ? '' : 'not '}tried again, and not for ever`, async () => {
+      const runner = new SqlRunner(source, errors, 1000)
+      const attempts = async (failures: number): Promise<number> => {
+        let count = 0
+        const answer = runner.run('written', async () => {
+          count += 1
+          if (count <= failures) throw Object.assign(new Error('undone'), error)
+          return true
+        })
+        if (undone && failures < 10) assert.equal(await answer, true)
+        else await assert.rejects(answer, { code: 'ERR_METASTORE' })
+        return count
+      }
+      assert.equal(await attempts(2), undone ? 3 : 1)
+      assert.equal(await attempts(100), undone ? 10 : 1)
+    })
+  }
 })

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { AsherahError } from '../../src/errors.ts'
 import { SqliteMetastore } from '../../src/metastore/sqlite.ts'
 import { sampleRecord } from './contract.ts'
-import { temporaryDirectory } from './sqlite-file.ts'
+import { atOnce, temporaryDirectory } from './sqlite-file.ts'
 
 const writer = fileURLToPath(new URL('sqlite-writer.ts', import.meta.url))
 const metastoreUrl = new URL('../../src/metastore/sqlite.ts', import.meta.url).href
@@ -46,7 +46,7 @@ function checkWhole(path: string, created: readonly number[], bytes = 60): void 
     const encryptedKey = new Uint8Array(bytes).fill(time & 0xff)
     assert.deepEqual(store.load('_SK_a', time), sampleRecord(time, time, { encryptedKey }), `row ${time}`)
   }
-  store.close()
+  atOnce(store.close())
 }
 
 test('two processes share the file: each sees at once what the other stores', async (context) => {
@@ -57,14 +57,14 @@ test('two processes share the file: each sees at once what the other stores', as
   let seen = 0
   for await (const line of lines(child)) {
     if (!/^\d+$/.test(line)) continue
-    assert.ok((mine.loadLatest('_SK_a')?.created ?? 0) >= Number(line))
+    assert.ok((atOnce(mine.loadLatest('_SK_a'))?.created ?? 0) >= Number(line))
     // Both write, so each has to wait for the other's lock now and then.
-    assert.equal(mine.store('_IK_mine', Number(line), sampleRecord(Number(line), 1)), true)
+    assert.equal(await mine.store('_IK_mine', Number(line), sampleRecord(Number(line), 1)), true)
     seen += 1
     if (seen === 50) break
   }
   child.kill('SIGKILL')
-  mine.close()
+  await mine.close()
   assert.equal(seen, 50)
 })
 
@@ -103,9 +103,9 @@ test('eight processes that open a new file at the same moment all succeed', asyn
     const program = `
       import { SqliteMetastore } from ${JSON.stringify(metastoreUrl)}
       process.stdout.write('ready\\n')
-      process.stdin.once('data', () => {
+      process.stdin.once('data', async () => {
         const store = new SqliteMetastore(${JSON.stringify(path)})
-        store.store('_SK_a', process.pid, { created: process.pid, encryptedKey: Uint8Array.of(1) })
+        await store.store('_SK_a', process.pid, { created: process.pid, encryptedKey: Uint8Array.of(1) })
         store.close()
       })`
     const children = Array.from({ length: 8 }, () =>
@@ -119,20 +119,20 @@ test('eight processes that open a new file at the same moment all succeed', asyn
       children.map(() => 0),
     )
     const store = new SqliteMetastore(path)
-    for (const { pid = 0 } of children) assert.equal(store.load('_SK_a', pid)?.created, pid)
-    store.close()
+    for (const { pid = 0 } of children) assert.equal(atOnce(store.load('_SK_a', pid))?.created, pid)
+    atOnce(store.close())
   }
 })
 
-test('a lock that another connection keeps is waited for, then a typed error; reads go on', (context) => {
+test('a lock that another connection keeps is waited for, then a typed error; reads go on', async (context) => {
   const path = join(temporaryDirectory(context), 'keys.db')
   const store = new SqliteMetastore(path, { busyTimeoutMs: 120 })
-  store.store('_SK_a', 60, sampleRecord(60, 1))
+  atOnce(store.store('_SK_a', 60, sampleRecord(60, 1)))
   const other = new DatabaseSync(path)
   other.exec('BEGIN IMMEDIATE')
   const start = performance.now()
-  assert.throws(
-    () => store.store('_SK_a', 120, sampleRecord(120, 1)),
+  await assert.rejects(
+    async () => store.store('_SK_a', 120, sampleRecord(120, 1)),
     metastoreError(
       /SQLite metastore .*keys\.db could not be written: another connection held its lock.*busy timeout/s,
       5,
@@ -143,7 +143,7 @@ test('a lock that another connection keeps is waited for, then a typed error; re
   other.exec('ROLLBACK')
   assert.equal(store.store('_SK_a', 120, sampleRecord(120, 1)), true)
   other.close()
-  store.close()
+  atOnce(store.close())
 })
 
 test('a file that is locked as a whole cannot be opened within the busy timeout', (context) => {
@@ -164,8 +164,8 @@ test('a file that this user cannot write is a typed error', (context) => {
   const directory = temporaryDirectory(context)
   const path = join(directory, 'keys.db')
   const maker = new SqliteMetastore(path)
-  maker.store('_SK_a', 60, sampleRecord(60, 1))
-  maker.close()
+  atOnce(maker.store('_SK_a', 60, sampleRecord(60, 1)))
+  atOnce(maker.close())
   chmodSync(path, 0o444)
   chmodSync(directory, 0o555)
   try {
@@ -188,7 +188,7 @@ test('a file that this user cannot read is a typed error', (context) => {
   const directory = temporaryDirectory(context)
   chmodSync(directory, 0o755)
   const path = join(directory, 'keys.db')
-  new SqliteMetastore(path).close()
+  atOnce(new SqliteMetastore(path).close())
   chmodSync(path, isRoot ? 0o600 : 0)
   assert.match(
     runUnprivileged(`new SqliteMetastore(${JSON.stringify(path)})`),
@@ -222,12 +222,14 @@ test('SQLITE_FULL is a typed error, and the store works again once there is room
   assert.throws(
     () => {
       for (; created < 100; created += 1)
-        store.store('_SK_a', created, sampleRecord(created, 1, { encryptedKey: new Uint8Array(9_000) }))
+        atOnce(
+          store.store('_SK_a', created, sampleRecord(created, 1, { encryptedKey: new Uint8Array(9_000) })),
+        )
     },
     metastoreError(/could not be written: the disk is full\. Free some space; nothing was stored/, 13),
   )
   assert.ok(created > 1)
-  assert.equal(store.loadLatest('_SK_a')?.created, created - 1)
+  assert.equal(atOnce(store.loadLatest('_SK_a'))?.created, created - 1)
   database.exec('PRAGMA max_page_count = 200')
   assert.equal(store.store('_SK_a', created, sampleRecord(created, 1)), true)
   database.close()
@@ -275,15 +277,16 @@ test('a path that cannot be a database is a typed error that says what to do', (
 test('a damaged file is a typed error, never an absent row', (context) => {
   const path = join(temporaryDirectory(context), 'keys.db')
   const maker = new SqliteMetastore(path)
-  for (let created = 0; created < 200; created += 1) maker.store('_SK_a', created, sampleRecord(created, 1))
-  maker.close()
+  for (let created = 0; created < 200; created += 1)
+    atOnce(maker.store('_SK_a', created, sampleRecord(created, 1)))
+  atOnce(maker.close())
   const bytes = readFileSync(path)
   bytes.fill(0xa5, 4096)
   writeFileSync(path, bytes)
   const store = new SqliteMetastore(path)
   assert.throws(() => store.load('_SK_a', 100), metastoreError(/damaged\. Restore it from a backup/))
   assert.throws(() => store.loadLatest('_SK_a'), metastoreError(/damaged/))
-  store.close()
+  atOnce(store.close())
 })
 
 test('bad options are refused before anything is made', (context) => {
@@ -301,16 +304,16 @@ test('a new file and its log are readable by their owner alone; an existing file
   context.after(() => process.umask(mask))
   const path = join(directory, 'keys.db')
   const store = new SqliteMetastore(path)
-  store.store('_SK_a', 60, sampleRecord(60, 1))
+  atOnce(store.store('_SK_a', 60, sampleRecord(60, 1)))
   for (const file of [path, `${path}-wal`, `${path}-shm`])
     assert.equal(statSync(file).mode & 0o777, 0o600, file)
-  store.close()
+  atOnce(store.close())
 
   chmodSync(path, 0o640)
   const again = new SqliteMetastore(path)
-  again.store('_SK_a', 120, sampleRecord(120, 1))
+  atOnce(again.store('_SK_a', 120, sampleRecord(120, 1)))
   assert.equal(statSync(path).mode & 0o777, 0o640)
-  again.close()
+  atOnce(again.close())
 })
 
 test('a relative path, and one that looks like a URI, are plain files', (context) => {
@@ -318,8 +321,8 @@ test('a relative path, and one that looks like a URI, are plain files', (context
   mkdirSync(join(directory, 'file:'))
   const path = `${relative(process.cwd(), directory)}/file:/keys.db?mode=memory`
   const store = new SqliteMetastore(path)
-  store.store('_SK_a', 60, sampleRecord(60, 1))
-  store.close()
+  atOnce(store.store('_SK_a', 60, sampleRecord(60, 1)))
+  atOnce(store.close())
   assert.ok(existsSync(join(directory, 'file:', 'keys.db?mode=memory')))
 })
 

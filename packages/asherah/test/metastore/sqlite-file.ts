@@ -1,13 +1,21 @@
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { TestContext } from 'node:test'
+import { isPromiseLike, type MaybePromise } from '../../src/maybe-promise.ts'
 import { SqliteMetastore } from '../../src/metastore/sqlite.ts'
 
 /** The contender's way into the file. */
 export function openStore(path: string): SqliteMetastore {
   return new SqliteMetastore(path)
+}
+
+/** What the store answered without having to wait. */
+export function atOnce<T>(answer: MaybePromise<T>): T {
+  assert.ok(!isPromiseLike(answer), 'the store has to wait')
+  return answer
 }
 
 /** A directory that is removed when the test ends. */

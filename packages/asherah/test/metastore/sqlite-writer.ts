@@ -14,12 +14,12 @@ try {
       const record = sampleRecord(created, created, {
         encryptedKey: new Uint8Array(Number(bytes)).fill(created & 0xff),
       })
-      if (!store.store('_SK_a', created, record)) throw new Error('already there')
+      if (!(await store.store('_SK_a', created, record))) throw new Error('already there')
       process.stdout.write(`${created}\n`)
     }
   } finally {
-    process.stdout.write(`latest ${store.loadLatest('_SK_a')?.created}\n`)
-    store.close()
+    process.stdout.write(`latest ${(await store.loadLatest('_SK_a'))?.created}\n`)
+    await store.close()
   }
 } catch (error) {
   if (!(error instanceof AsherahError)) throw error

@@ -5,9 +5,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { loadCases } from '../../../../tests/support/fixtures.ts'
 import { AsherahError } from '../../src/errors.ts'
+import type { EnvelopeKeyRecord } from '../../src/metastore/metastore.ts'
 import { SqliteMetastore } from '../../src/metastore/sqlite.ts'
 import { metastoreContract, sampleRecord } from './contract.ts'
-import { insertAsPeer, makeDirectory, temporaryDirectory } from './sqlite-file.ts'
+import { atOnce, insertAsPeer, makeDirectory, temporaryDirectory } from './sqlite-file.ts'
 
 const years1To9999 = [-62_135_596_800, 253_402_300_799] as const
 const base = 1_795_315_800
@@ -26,7 +27,7 @@ metastoreContract(
         return true
       },
       end() {
-        store.close()
+        atOnce(store.close())
         rmSync(directory, { recursive: true })
       },
     }
@@ -58,7 +59,7 @@ for (const [name, options] of [
           return true
         },
         end() {
-          store.close()
+          atOnce(store.close())
           database.close()
         },
       }
@@ -72,19 +73,20 @@ test('the SQLite store answers with plain values', () => {
   assert.equal(store.store('_SK_a', 60, sampleRecord(60, 1)), true)
   assert.deepEqual(store.load('_SK_a', 60), sampleRecord(60, 1))
   assert.deepEqual(store.loadLatest('_SK_a'), sampleRecord(60, 1))
-  store.close()
+  atOnce(store.close())
 })
 
 test('the table, its key, its texts and the journal are as the Rust peer has them', (context) => {
   const path = join(temporaryDirectory(context), 'keys.db')
   const store = new SqliteMetastore(path)
-  store.store('_SK_api_catalog', base, { created: base, encryptedKey: Uint8Array.of(1, 2, 3) })
-  store.store('_IK_é_api_catalog', base + 60, {
+  atOnce(store.store('_SK_api_catalog', base, { created: base, encryptedKey: Uint8Array.of(1, 2, 3) }))
+  const child: EnvelopeKeyRecord = {
     created: base + 60,
     encryptedKey: Uint8Array.of(255, 239, 190),
     parentKeyMeta: { keyId: '_SK_é<&>/"\\', created: base },
     revoked: true,
-  })
+  }
+  atOnce(store.store('_IK_é_api_catalog', base + 60, child))
   const database = new DatabaseSync(path)
   context.after(() => database.close())
   assert.deepEqual(
@@ -120,7 +122,7 @@ test('the table, its key, its texts and the journal are as the Rust peer has the
     ],
   )
   assert.equal(database.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'wal')
-  store.close()
+  atOnce(store.close())
 })
 
 test("a time is the text that SQLite's own date function gives", () => {
@@ -139,7 +141,7 @@ test("a time is the text that SQLite's own date function gives", () => {
     years1To9999[1],
   ]
   for (const created of times) {
-    store.store('_SK_a', created, sampleRecord(created, 1))
+    atOnce(store.store('_SK_a', created, sampleRecord(created, 1)))
     const row = database
       .prepare("SELECT count(*) AS n FROM encryption_key WHERE created = datetime(?, 'unixepoch')")
       .get(created)
@@ -158,7 +160,7 @@ test('every row of the other implementations is read from an SQLite file', (cont
   assert.ok(rows.size >= 10)
   for (const { id, created, keyRecord } of rows.values()) insertAsPeer(path, id, created, keyRecord)
   for (const { id, created, keyRecord } of rows.values()) {
-    const record = store.load(id, created)
+    const record = atOnce(store.load(id, created))
     const expected = JSON.parse(keyRecord) as {
       Key: string
       ParentKeyMeta?: { KeyId: string; Created: number }
@@ -212,12 +214,12 @@ test('rows outlive the store, and a second store on the file sees them at once',
   assert.equal(first.store('_SK_a', 60, sampleRecord(60, 1)), true)
   assert.equal(second.store('_SK_a', 60, sampleRecord(60, 2)), false)
   assert.equal(second.store('_SK_a', 120, sampleRecord(120, 2)), true)
-  assert.equal(first.loadLatest('_SK_a')?.created, 120)
-  first.close()
-  second.close()
+  assert.equal(atOnce(first.loadLatest('_SK_a'))?.created, 120)
+  atOnce(first.close())
+  atOnce(second.close())
   const third = new SqliteMetastore(path)
   assert.deepEqual(third.load('_SK_a', 60), sampleRecord(60, 1))
-  third.close()
+  atOnce(third.close())
 })
 
 test('a given database is left open, and its durability is raised', () => {
@@ -225,7 +227,7 @@ test('a given database is left open, and its durability is raised', () => {
   database.exec('PRAGMA synchronous = OFF')
   const store = SqliteMetastore.fromDatabase(database)
   assert.equal(database.prepare('PRAGMA synchronous').get()?.['synchronous'], 2)
-  store.close()
+  atOnce(store.close())
   assert.equal(database.isOpen, true)
   assert.throws(() => store.load('_SK_a', 60), { code: 'ERR_CLOSED' })
   database.close()
@@ -234,7 +236,7 @@ test('a given database is left open, and its durability is raised', () => {
 test('a given database with a transaction open refuses a store and still reads', () => {
   const database = new DatabaseSync(':memory:')
   const store = SqliteMetastore.fromDatabase(database)
-  store.store('_SK_a', 60, sampleRecord(60, 1))
+  atOnce(store.store('_SK_a', 60, sampleRecord(60, 1)))
   database.exec('BEGIN')
   assert.throws(() => store.store('_SK_a', 120, sampleRecord(120, 1)), {
     code: 'ERR_METASTORE',
@@ -250,7 +252,7 @@ test('a given database with a transaction open refuses a store and still reads',
 test('a given read-only database is read when it has the table', (context) => {
   const path = join(temporaryDirectory(context), 'keys.db')
   const writer = new SqliteMetastore(path)
-  writer.store('_SK_a', 60, sampleRecord(60, 1))
+  atOnce(writer.store('_SK_a', 60, sampleRecord(60, 1)))
   const database = new DatabaseSync(path, { readOnly: true })
   const reader = SqliteMetastore.fromDatabase(database)
   assert.deepEqual(reader.loadLatest('_SK_a'), sampleRecord(60, 1))
@@ -259,7 +261,7 @@ test('a given read-only database is read when it has the table', (context) => {
     message: /cannot be written/,
   })
   database.close()
-  writer.close()
+  atOnce(writer.close())
 })
 
 test('what is neither a path nor a database is a TypeError', () => {

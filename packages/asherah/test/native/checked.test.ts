@@ -31,6 +31,7 @@ const codes: Readonly<Record<string, string>> = {
   KeyLength: 'ERR_KEY_CORRUPT',
   Closed: 'ERR_CLOSED',
   Unavailable: 'ERR_MEMORY_EXHAUSTED',
+  Hardening: 'ERR_HARDENING',
 }
 
 describe('checked', () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { EnvelopeKeyRecord, Metastore } from '../../src/index.ts'
+import type { MaybePromise } from '../../src/maybe-promise.ts'
 import { SqliteMetastore } from '../../src/metastore/sqlite.ts'
 
 /**
@@ -13,7 +14,7 @@ export function createMetastore(): Metastore {
   const path = url.searchParams.get('path') ?? fileURLToPath(url)
   const delay = Number(url.searchParams.get('delay') ?? 5)
   const store = new SqliteMetastore(path)
-  const later = async <T>(answer: () => T): Promise<T> => {
+  const later = async <T>(answer: () => MaybePromise<T>): Promise<T> => {
     await sleep(delay)
     const control = await readFile(`${path}.control`, 'utf8').catch(() => '')
     if (control === 'throw') throw new Error('the test says that the store is down')

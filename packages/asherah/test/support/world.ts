@@ -3,6 +3,7 @@ import {
   type AsherahConfig,
   type EnvelopeKeyRecord,
   type KeyManagementService,
+  type KeyMeta,
   type Metastore,
   SessionFactory,
 } from '../../src/index.ts'
@@ -28,6 +29,8 @@ export class World {
   later = false
   /** Runs before a store is done: where another process gets in between. */
   beforeStore: ((keyId: string, created: number, record: EnvelopeKeyRecord) => void) | undefined
+  /** Runs after the metastore has made its answer to this call, in the form of {@link calls}, and before it is given. */
+  afterAnswer: ((call: string) => void) | undefined
   readonly #masterKey = randomBytes(32)
 
   constructor(wallMs = Date.UTC(2026, 5, 1, 12, 0, 30)) {
@@ -95,6 +98,30 @@ export class World {
     if (this.rows.get(keyId)?.size === 0) this.rows.delete(keyId)
   }
 
+  /** A system key as this world's KMS wraps it, without asking it; `otherMaster`: as one that this KMS does not have. */
+  wrap(systemKey: Uint8Array, otherMaster = false): Uint8Array {
+    return seal(systemKey, otherMaster ? randomBytes(32) : this.#masterKey)
+  }
+
+  /** The record's text, opened with what the rows hold; `known`: system keys that need not be taken from their rows. */
+  readRecord(record: string, known: (parent: KeyMeta) => Uint8Array | undefined = () => undefined): string {
+    const { Key: key, Data: data } = JSON.parse(record) as Sealed
+    const { KeyId: keyId, Created: created } = key.ParentKeyMeta
+    const row = this.rows.get(keyId)?.get(created)
+    const parent = row?.parentKeyMeta
+    if (row === undefined || parent === undefined)
+      throw new Error(`no row, or no parent, of ${keyId} ${created}`)
+    const intermediateKey = open(row.encryptedKey, known(parent) ?? this.#systemKey(parent))
+    const dataRowKey = open(Buffer.from(key.Key, 'base64'), intermediateKey)
+    return Buffer.from(open(Buffer.from(data, 'base64'), dataRowKey)).toString()
+  }
+
+  #systemKey({ keyId, created }: KeyMeta): Uint8Array {
+    const row = this.rows.get(keyId)?.get(created)
+    if (row === undefined) throw new Error(`no row ${keyId} ${created}`)
+    return open(row.encryptedKey, this.#masterKey)
+  }
+
   /** What was called since the last time this was asked, without the ids' common parts. */
   takeCalls(): string[] {
     const taken = this.calls.map((call) => call.replaceAll(`_${serviceName}_${productId}`, ''))
@@ -106,7 +133,9 @@ export class World {
     this.calls.push(call)
     const settle = (): T => {
       if (this.metastoreDown) throw new Error('the test says that the metastore is down')
-      return answer()
+      const value = answer()
+      this.afterAnswer?.(call)
+      return value
     }
     return this.later ? new Promise((resolve) => setImmediate(resolve)).then(settle) : settle()
   }
@@ -131,9 +160,38 @@ export class World {
 export const sk = `_SK_${serviceName}_${productId}`
 export const ik = (partitionId: string): string => `_IK_${partitionId}_${serviceName}_${productId}`
 
+/** A DataRowRecord (contract section 2.2). */
+interface Sealed {
+  readonly Key: {
+    readonly Created: number
+    readonly Key: string
+    readonly ParentKeyMeta: { readonly KeyId: string; readonly Created: number }
+  }
+  readonly Data: string
+}
+
 /** The intermediate key's created that a record names. */
 export function keyOf(record: string): number {
-  return (JSON.parse(record) as { Key: { ParentKeyMeta: { Created: number } } }).Key.ParentKeyMeta.Created
+  return (JSON.parse(record) as Sealed).Key.ParentKeyMeta.Created
+}
+
+/** A record sealed under this intermediate key. */
+export function sealRecord(
+  text: string,
+  keyId: string,
+  created: number,
+  intermediateKey: Uint8Array,
+): string {
+  const dataRowKey = randomBytes(32)
+  const record: Sealed = {
+    Key: {
+      Created: created,
+      Key: Buffer.from(seal(dataRowKey, intermediateKey)).toString('base64'),
+      ParentKeyMeta: { KeyId: keyId, Created: created },
+    },
+    Data: Buffer.from(seal(Buffer.from(text), dataRowKey)).toString('base64'),
+  }
+  return JSON.stringify(record)
 }
 
 export function seal(plaintext: Uint8Array, key: Uint8Array): Uint8Array {

@@ -92,9 +92,9 @@ fn a_result_is_thrown_away_when_the_sentinel_went_meanwhile() {
 }
 
 #[test]
-fn eviction_takes_the_least_recently_used_and_leaves_nothing_of_it() {
-    let test = "eviction_takes_the_least_recently_used_and_leaves_nothing_of_it";
-    children::pass(module_path!(), test, &["lru"], |_| {
+fn eviction_spares_what_was_used_again_and_leaves_nothing_of_the_rest() {
+    let test = "eviction_spares_what_was_used_again_and_leaves_nothing_of_the_rest";
+    children::pass(module_path!(), test, &["eviction"], |_| {
         arena(3);
         let keys: Vec<Key> = (0..4).map(|_| Key::generate().expect("generated")).collect();
         let raw: Vec<[u8; 32]> = keys

@@ -1,8 +1,9 @@
 import { connect, isIP, type Socket } from 'node:net'
 import type { DatabaseConnection, TlsMode } from '../../config/database-connection.ts'
 import { goDriverOnly } from '../../config/mysql-connection.ts'
+import { DriverConnection } from '../sql/driver-connection.ts'
 import type { GivenConnection } from '../sql/given-pool.ts'
-import type { OpeningConnection, SqlAnswer, SqlConnection } from '../sql/sql-connection.ts'
+import type { OpeningConnection, SqlAnswer } from '../sql/sql-connection.ts'
 import { parameterError, readPem } from '../sql/tls-files.ts'
 
 type Callback = (error: unknown, result?: unknown) => void
@@ -28,30 +29,7 @@ export interface MysqlDriver {
   createConnection(config: object): MysqlClient
 }
 
-/** How long a server may take to close a connection that says goodbye, in milliseconds. */
-const goodbyeMs = 1_000
-
-abstract class MysqlConnection implements SqlConnection {
-  protected readonly client: MysqlClient
-  #usable = true
-  #onBroken: (() => void) | undefined
-  readonly #break = (): void => {
-    if (!this.#usable) return
-    this.#usable = false
-    this.#onBroken?.()
-  }
-
-  constructor(client: MysqlClient) {
-    this.client = client
-    // Without a listener the error of an idle connection ends the process.
-    client.on('error', this.#break)
-    client.on('end', this.#break)
-  }
-
-  get usable(): boolean {
-    return this.#usable
-  }
-
+abstract class MysqlConnection extends DriverConnection<MysqlClient> {
   /** The text has its values in it already, so nothing is left for the driver to replace. */
   query(text: string): Promise<SqlAnswer> {
     return new Promise((resolve, reject) => {
@@ -59,7 +37,7 @@ abstract class MysqlConnection implements SqlConnection {
         { sql: text, values: [], rowsAsArray: true, nestTables: false, typeCast: asBytes },
         (error, result) => {
           if (error !== null && error !== undefined) {
-            if ((error as { fatal?: unknown }).fatal === true) this.#break()
+            if ((error as { fatal?: unknown }).fatal === true) this.broken()
             reject(error)
           } else if (Array.isArray(result)) {
             resolve({ rows: result as unknown[][], affected: 0 })
@@ -71,24 +49,10 @@ abstract class MysqlConnection implements SqlConnection {
     })
   }
 
-  onBroken(listener: () => void): void {
-    this.#onBroken = listener
-  }
-
-  destroy(): void {
-    this.#usable = false
+  protected freeSocket(): void {
     this.client.destroy()
     // The driver's own destroy() waits for the server to close its side.
     this.client.stream?.destroy?.()
-  }
-
-  abstract end(): Promise<void>
-
-  abstract keepsAlive(value: boolean): void
-
-  protected detach(): void {
-    this.client.off('error', this.#break)
-    this.client.off('end', this.#break)
   }
 }
 
@@ -111,23 +75,12 @@ export class OwnMysqlConnection extends MysqlConnection implements OpeningConnec
     this.ready.catch(() => undefined)
   }
 
-  async end(): Promise<void> {
-    if (!this.usable) {
-      this.destroy()
-      return
-    }
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, goodbyeMs)
-      this.client.end(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
-    this.destroy()
+  end(): Promise<void> {
+    return this.leave(() => new Promise((resolve) => this.client.end(() => resolve())))
   }
 
-  override destroy(): void {
-    super.destroy()
+  protected override freeSocket(): void {
+    super.freeSocket()
     this.#socket.destroy()
   }
 
@@ -240,6 +193,8 @@ function tlsOptions(
   const certificate = take('ssl-cert')
   const key = take('ssl-key')
   if (connection.socketPath !== undefined) return undefined
+  if (tls === 'allow' || tls === 'prefer')
+    throw parameterError('leaves TLS to the server, which MySQL knows no word for')
   if (tls === 'off') {
     if (authority === undefined) return undefined
     throw parameterError('has an ssl-ca, and no tls that would use it: add tls=true')

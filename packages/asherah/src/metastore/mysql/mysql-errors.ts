@@ -1,6 +1,6 @@
 import { AsherahError } from '../../errors.ts'
 import { createTable } from '../create-table.ts'
-import { sqlError } from '../sql/sql-fault.ts'
+import { faultOf, sqlError } from '../sql/sql-fault.ts'
 import type { SqlDialectErrors } from '../sql/sql-runner.ts'
 
 export const duplicateEntry = 1062
@@ -16,9 +16,12 @@ const badTime =
 const badText =
   "the character set of the table encryption_key has not all of the id's characters. Convert it to utf8mb4"
 
+const serverFull =
+  'the server, or the account, has no connection left. Try again; set poolMaxOpen, or raise its max_connections'
+
 /** The server's error numbers to what they mean here. */
 const meanings: ReadonlyMap<number, string> = new Map([
-  [1040, 'the server has no connection left. Set poolMaxOpen, or raise its max_connections'],
+  [1040, serverFull],
   [1044, 'the account may not use the database'],
   [1045, 'the server does not let the account in. Check user and password'],
   [1046, 'the connection string names no database'],
@@ -28,7 +31,7 @@ const meanings: ReadonlyMap<number, string> = new Map([
   [1143, notAllowed],
   [1146, noTable],
   [1193, 'the server is no Aurora MySQL that knows replicaReadConsistency. Leave it out'],
-  [1203, 'the account has no connection left. Set poolMaxOpen, or raise its max_user_connections'],
+  [1203, serverFull],
   [1227, notAllowed],
   [1231, 'the server does not know this replicaReadConsistency'],
   [1264, badTime],
@@ -57,6 +60,17 @@ export const mysqlErrors: SqlDialectErrors = {
   isConnectionFault(error) {
     const { errno, code } = (error ?? {}) as { readonly errno?: unknown; readonly code?: unknown }
     return connectionFaults.has(Number(errno)) || code === 'PROTOCOL_CONNECTION_LOST'
+  },
+
+  isServerFull(error) {
+    const { errno, message } = faultOf(error)
+    // 1226 is any limit of an account; its message has the limit's name in it, whatever the language.
+    return errno === 1040 || errno === 1203 || (errno === 1226 && message.includes('max_user_connections'))
+  },
+
+  isUndone(error) {
+    // InnoDB's locks of the gaps between rows can meet in a deadlock where several keys are stored at once.
+    return faultOf(error).errno === 1213
   },
 
   typed(action, error) {

@@ -33,6 +33,7 @@ function latestOf(keyId: string): string {
   return `${columns} FROM encryption_key WHERE id = ${literal(keyId)} ORDER BY created DESC LIMIT 1`
 }
 
-function literal(text: string): string {
+/** Text as a literal that no session's character set or sql_mode changes. */
+export function literal(text: string): string {
   return `_utf8mb4 x'${Buffer.from(text, 'utf8').toString('hex')}'`
 }

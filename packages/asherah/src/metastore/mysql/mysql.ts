@@ -1,16 +1,15 @@
-import { parseConnectionString } from '../../config/connection-string.ts'
 import type { DatabaseConnection } from '../../config/database-connection.ts'
 import { importDriver } from '../../driver.ts'
-import { AsherahError, argumentError } from '../../errors.ts'
+import { AsherahError } from '../../errors.ts'
+import { internals } from '../internals.ts'
 import { decodeKeyRecord, encodeKeyRecord, isKeyId, rowMalformed } from '../key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from '../metastore.ts'
-import { ConnectionPool } from '../sql/connection-pool.ts'
-import { GivenPool } from '../sql/given-pool.ts'
 import { openConnection } from '../sql/open-connection.ts'
 import type { ConnectionSource, SqlConnection } from '../sql/sql-connection.ts'
 import { confusedIdError } from '../sql/sql-fault.ts'
 import { checkOptions, type SqlMetastoreOptions, type SqlPoolOptions } from '../sql/sql-options.ts'
 import { SqlRunner } from '../sql/sql-runner.ts'
+import { connectionOf, ownPool, rowsUnlessUnencodable, sourceOf } from '../sql/sql-source.ts'
 import { firstSecondOfYear1000, fromUtcText, toUtcText } from '../sql/utc-time.ts'
 import {
   GivenMysqlConnection,
@@ -25,6 +24,9 @@ import { isUnique } from './mysql-table.ts'
 
 export type { SqlMetastoreOptions, SqlPoolOptions } from '../sql/sql-options.ts'
 export type { MysqlClient, MysqlPool } from './mysql-driver.ts'
+
+/** A pool of `mysql2` or of `mysql2/promise`. */
+type GivenMysqlPool = MysqlPool | { readonly pool: MysqlPool }
 
 const remedy =
   'Give its column id a collation that tells all ids apart: utf8mb4_0900_bin on MySQL, utf8mb4_nopad_bin on MariaDB.'
@@ -52,15 +54,20 @@ export class MysqlMetastore implements Metastore {
   #hasUniqueKey = false
 
   /** Uses a pool of `mysql2` or `mysql2/promise`, which should be for keys alone; `close` leaves it open. */
-  constructor(pool: MysqlPool | { readonly pool: MysqlPool }, options?: SqlMetastoreOptions)
+  constructor(pool: GivenMysqlPool, options?: SqlMetastoreOptions)
   /** @internal */
   constructor(source: ConnectionSource, options?: SqlMetastoreOptions)
-  constructor(
-    given: MysqlPool | { readonly pool: MysqlPool } | ConnectionSource,
-    options: SqlMetastoreOptions = {},
-  ) {
-    const checked = checkOptions(options)
-    this.#runner = new SqlRunner(sourceOf(given, checked), mysqlErrors, checked.queryTimeoutMs)
+  constructor(given: GivenMysqlPool | ConnectionSource, options: SqlMetastoreOptions = {}) {
+    const { replicaReadConsistency, queryTimeoutMs } = checkOptions(options)
+    const source = sourceOf(given, {
+      driver: 'mysql2',
+      isPool,
+      take,
+      prepare: statementsOf(replicaReadConsistency),
+      errors: mysqlErrors,
+      waitMs: queryTimeoutMs,
+    })
+    this.#runner = new SqlRunner(source, mysqlErrors, queryTimeoutMs)
   }
 
   /**
@@ -75,13 +82,13 @@ export class MysqlMetastore implements Metastore {
   ): Promise<MysqlMetastore> {
     const checked = checkOptions(options)
     const { connectTimeoutMs } = checked
-    const config = mysqlClientConfig(parsed(connection))
+    const config = mysqlClientConfig(connectionOf(connection, 'mysql'))
     const driver = await importDriver<MysqlDriver>('mysql2')
     const prepare = statementsOf(checked.replicaReadConsistency)
-    const source = new ConnectionPool(
+    const source = ownPool(
       () => openConnection(new OwnMysqlConnection(driver, config), prepare, connectTimeoutMs, mysqlErrors),
-      checked.pool,
-      checked.queryTimeoutMs,
+      checked,
+      mysqlErrors,
     )
     return new MysqlMetastore(source, options)
   }
@@ -160,6 +167,11 @@ export class MysqlMetastore implements Metastore {
     })
   }
 
+  /** @internal For the admin interface: work on a connection, with this store's limits and errors. */
+  [internals]<T>(action: string, work: (connection: SqlConnection) => Promise<T>): Promise<T> {
+    return this.#runner.run(action, work)
+  }
+
   /** Waits for the calls in flight and ends the connections; a pool that was passed in stays open. May be called again. */
   async close(): Promise<void> {
     await this.#runner.close()
@@ -168,13 +180,8 @@ export class MysqlMetastore implements Metastore {
 
 type Row = readonly unknown[]
 
-async function rowsOf(connection: SqlConnection, text: string): Promise<readonly Row[]> {
-  try {
-    return (await connection.query(text)).rows
-  } catch (error) {
-    if (isUnencodable(error)) return []
-    throw error
-  }
+function rowsOf(connection: SqlConnection, text: string): Promise<readonly Row[]> {
+  return rowsUnlessUnencodable(connection.query(text), isUnencodable)
 }
 
 function toRecord(keyId: string, row: Row | undefined): EnvelopeKeyRecord | undefined {
@@ -202,37 +209,23 @@ function notUniqueError(): AsherahError {
   )
 }
 
-function sourceOf(
-  given: MysqlPool | { readonly pool: MysqlPool } | ConnectionSource,
-  options: ReturnType<typeof checkOptions>,
-): ConnectionSource {
-  if (given instanceof ConnectionPool) return given
-  // The promise pool of mysql2 has the other one inside.
-  const { pool = given } = (given ?? {}) as { readonly pool?: unknown }
-  if (typeof (pool as Partial<MysqlPool> | null)?.getConnection !== 'function') {
-    throw argumentError('pool', 'a pool of mysql2', given)
-  }
-  return new GivenPool(
-    () =>
-      new Promise((resolve, reject) => {
-        ;(pool as MysqlPool).getConnection((error, connection) => {
-          if (error === null || error === undefined) resolve(new GivenMysqlConnection(connection))
-          else reject(error)
-        })
-      }),
-    statementsOf(options.replicaReadConsistency),
-    mysqlErrors,
-    options.queryTimeoutMs,
-  )
+/** The promise pool of mysql2 has the other one inside. */
+function isPool(given: unknown): given is GivenMysqlPool {
+  return typeof (innerPool(given) as Partial<MysqlPool> | null | undefined)?.getConnection === 'function'
 }
 
-function parsed(connection: string | DatabaseConnection): DatabaseConnection {
-  const result = typeof connection === 'string' ? parseConnectionString(connection, 'mysql') : connection
-  if ('problem' in result) {
-    throw new AsherahError('ERR_CONFIG_INVALID', `The connection string ${result.problem}.`)
-  }
-  if (result.dialect === 'mysql') return result
-  throw new AsherahError('ERR_CONFIG_INVALID', 'The connection string is not one of MySQL.')
+function innerPool(given: unknown): unknown {
+  const { pool = given } = (given ?? {}) as { readonly pool?: unknown }
+  return pool
+}
+
+function take(given: GivenMysqlPool): Promise<GivenMysqlConnection> {
+  return new Promise((resolve, reject) => {
+    ;(innerPool(given) as MysqlPool).getConnection((error, connection) => {
+      if (error === null || error === undefined) resolve(new GivenMysqlConnection(connection))
+      else reject(error)
+    })
+  })
 }
 
 /** What each connection is told before its first use (contract section 4.5); the value is one of three words. */

@@ -1,7 +1,10 @@
 import { AsherahError } from '../../errors.ts'
 import { createTable } from '../create-table.ts'
-import { sqlError } from '../sql/sql-fault.ts'
+import { faultOf, sqlError } from '../sql/sql-fault.ts'
 import type { SqlDialectErrors } from '../sql/sql-runner.ts'
+
+const serverFull =
+  'the server, or the account, has no connection left. Try again; set poolMaxOpen, or raise its max_connections'
 
 /** SQLSTATE (PostgreSQL's appendix A) to what it means here. */
 const meanings: ReadonlyMap<string, string> = new Map([
@@ -30,12 +33,23 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ['28P01', 'the server refuses the password'],
   ['28000', 'the server does not let the account in. Check its pg_hba.conf, and sslmode'],
   ['3D000', 'there is no such database on the server'],
-  ['53300', 'the server has no connection left. Set poolMaxOpen, or raise its max_connections'],
+  ['53300', serverFull],
+  ['53400', serverFull],
 ])
 
 /** Whether a query failed because the database's encoding has not all characters of the id: no row can have it. */
 export function isUnencodable(error: unknown): boolean {
   return (error as { readonly code?: unknown } | null)?.code === '22P05'
+}
+
+/** Whether a server answered that it has no TLS: the driver's words, which no code stands for. */
+export function speaksNoTls(error: unknown): boolean {
+  return faultOf(error).message.includes('does not support SSL')
+}
+
+/** Whether the server lets nobody in this way, whatever the password: without TLS, for one. */
+export function isWayRefused(error: unknown): boolean {
+  return faultOf(error).code === '28000'
 }
 
 export const postgresErrors: SqlDialectErrors = {
@@ -49,6 +63,15 @@ export const postgresErrors: SqlDialectErrors = {
     return /^(?:08...|57P0[123]|25006)$/.test(code)
   },
 
+  isServerFull(error) {
+    return /^53[34]00$/.test(faultOf(error).code ?? '')
+  },
+
+  isUndone(error) {
+    // serialization_failure and deadlock_detected.
+    return /^40(?:001|P01)$/.test(faultOf(error).code ?? '')
+  },
+
   typed(action, error) {
     if (error instanceof AsherahError) return error
     const { code } = (error ?? {}) as { readonly code?: unknown }
@@ -58,10 +81,9 @@ export const postgresErrors: SqlDialectErrors = {
 }
 
 function otherMeaning(error: unknown): string {
-  const { code, message = '' } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown }
-  const text = String(message)
-  if (text.includes('does not support SSL')) return 'the server does not speak TLS, which sslmode demands'
-  if (text.includes('client password must be')) {
+  const { code, message } = faultOf(error)
+  if (speaksNoTls(error)) return 'the server does not speak TLS, which sslmode demands'
+  if (message.includes('client password must be')) {
     return 'the server wants a password and the connection string has none'
   }
   if (typeof code === 'string' && /^(?:CERT_|DEPTH_|SELF_|UNABLE_|ERR_TLS_|ERR_SSL_)/.test(code)) {

@@ -1,24 +1,17 @@
-import { parseConnectionString } from '../../config/connection-string.ts'
 import type { DatabaseConnection } from '../../config/database-connection.ts'
 import { importDriver } from '../../driver.ts'
-import { AsherahError, argumentError } from '../../errors.ts'
+import { AsherahError } from '../../errors.ts'
+import { internals } from '../internals.ts'
 import { decodeKeyRecord, encodeKeyRecord, isKeyId, rowMalformed } from '../key-record-json.ts'
 import type { EnvelopeKeyRecord, Metastore } from '../metastore.ts'
-import { ConnectionPool } from '../sql/connection-pool.ts'
-import { GivenPool } from '../sql/given-pool.ts'
-import { openConnection } from '../sql/open-connection.ts'
 import type { ConnectionSource, SqlConnection, SqlValue } from '../sql/sql-connection.ts'
 import { confusedIdError } from '../sql/sql-fault.ts'
 import { checkOptions, type SqlMetastoreOptions, type SqlPoolOptions } from '../sql/sql-options.ts'
 import { SqlRunner } from '../sql/sql-runner.ts'
+import { connectionOf, ownPool, rowsUnlessUnencodable, sourceOf } from '../sql/sql-source.ts'
 import { firstSecondOfYear1, toUtcText } from '../sql/utc-time.ts'
-import {
-  GivenPostgresConnection,
-  OwnPostgresConnection,
-  type PostgresDriver,
-  type PostgresPool,
-  postgresClientConfig,
-} from './postgres-driver.ts'
+import { openPostgres, postgresClientConfig } from './postgres-client-config.ts'
+import { GivenPostgresConnection, type PostgresDriver, type PostgresPool } from './postgres-driver.ts'
 import { isUnencodable, postgresErrors } from './postgres-errors.ts'
 
 export type { SqlMetastoreOptions, SqlPoolOptions } from '../sql/sql-options.ts'
@@ -64,8 +57,16 @@ export class PostgresMetastore implements Metastore {
   /** @internal */
   constructor(source: ConnectionSource, options?: SqlMetastoreOptions)
   constructor(given: PostgresPool | ConnectionSource, options: SqlMetastoreOptions = {}) {
-    const checked = checkOptions(options)
-    this.#runner = new SqlRunner(sourceOf(given, checked), postgresErrors, checked.queryTimeoutMs)
+    const { replicaReadConsistency, queryTimeoutMs } = checkOptions(options)
+    const source = sourceOf(given, {
+      driver: 'pg',
+      isPool,
+      take: async (pool) => new GivenPostgresConnection(await pool.connect()),
+      prepare: statementsOf(replicaReadConsistency),
+      errors: postgresErrors,
+      waitMs: queryTimeoutMs,
+    })
+    this.#runner = new SqlRunner(source, postgresErrors, queryTimeoutMs)
   }
 
   /**
@@ -79,14 +80,15 @@ export class PostgresMetastore implements Metastore {
     options: SqlPoolOptions = {},
   ): Promise<PostgresMetastore> {
     const checked = checkOptions(options)
-    const { config, connectTimeoutMs = checked.connectTimeoutMs } = postgresClientConfig(parsed(connection))
+    const { ways, connectTimeoutMs = checked.connectTimeoutMs } = postgresClientConfig(
+      connectionOf(connection, 'postgres'),
+    )
     const driver = await importDriver<PostgresDriver>('pg')
     const prepare = statementsOf(checked.replicaReadConsistency)
-    const source = new ConnectionPool(
-      () =>
-        openConnection(new OwnPostgresConnection(driver, config), prepare, connectTimeoutMs, postgresErrors),
-      checked.pool,
-      checked.queryTimeoutMs,
+    const source = ownPool(
+      () => openPostgres(driver, ways, prepare, connectTimeoutMs),
+      checked,
+      postgresErrors,
     )
     return new PostgresMetastore(source, options)
   }
@@ -158,36 +160,19 @@ export class PostgresMetastore implements Metastore {
     })
   }
 
+  /** @internal For the admin interface: work on a connection, with this store's limits and errors. */
+  [internals]<T>(action: string, work: (connection: SqlConnection) => Promise<T>): Promise<T> {
+    return this.#runner.run(action, work)
+  }
+
   /** Waits for the calls in flight and ends the connections; a pool that was passed in stays open. May be called again. */
   async close(): Promise<void> {
     await this.#runner.close()
   }
 }
 
-function sourceOf(
-  given: PostgresPool | ConnectionSource,
-  options: ReturnType<typeof checkOptions>,
-): ConnectionSource {
-  if (given instanceof ConnectionPool) return given
-  if (typeof (given as Partial<PostgresPool> | null)?.connect !== 'function') {
-    throw argumentError('pool', 'a pool of pg', given)
-  }
-  const pool = given as PostgresPool
-  return new GivenPool(
-    async () => new GivenPostgresConnection(await pool.connect()),
-    statementsOf(options.replicaReadConsistency),
-    postgresErrors,
-    options.queryTimeoutMs,
-  )
-}
-
-function parsed(connection: string | DatabaseConnection): DatabaseConnection {
-  const result = typeof connection === 'string' ? parseConnectionString(connection, 'postgres') : connection
-  if ('problem' in result) {
-    throw new AsherahError('ERR_CONFIG_INVALID', `The connection string ${result.problem}.`)
-  }
-  if (result.dialect === 'postgres') return result
-  throw new AsherahError('ERR_CONFIG_INVALID', 'The connection string is not one of Postgres.')
+function isPool(given: unknown): given is PostgresPool {
+  return typeof (given as Partial<PostgresPool> | null | undefined)?.connect === 'function'
 }
 
 /** What each connection is told before its first use (contract section 4.5); the value is one of three words. */
@@ -195,17 +180,12 @@ function statementsOf(consistency: string | undefined): readonly string[] {
   return consistency === undefined ? [] : [`SET apg_write_forward.consistency_mode = '${consistency}'`]
 }
 
-async function rowsOf(
+function rowsOf(
   connection: SqlConnection,
   text: string,
   values: readonly SqlValue[],
 ): Promise<readonly (readonly unknown[])[]> {
-  try {
-    return (await connection.query(text, values)).rows
-  } catch (error) {
-    if (isUnencodable(error)) return []
-    throw error
-  }
+  return rowsUnlessUnencodable(connection.query(text, values), isUnencodable)
 }
 
 function toTime(created: number): string | undefined {

@@ -1,24 +1,31 @@
 import type { PoolConfig } from '../../config/metastore-settings.ts'
 import { AsherahError } from '../../errors.ts'
 import type { ConnectionSource, Lease, SqlConnection } from './sql-connection.ts'
+import { WaitingCall } from './waiting-call.ts'
 
 /** A timer can wait no longer: 24.8 days. */
 const longestTimerMs = 0x7fff_ffff
+
+/**
+ * Connections on their way at once. A server that is asked for hundreds at the same moment takes seconds for each, TLS
+ * above all, and the connect time limit ends them; whoever is served by one that became free meanwhile needs none.
+ */
+const mostOpening = 8
+
+/** How long a server that had no connection left is not asked for another one while we have some. */
+const serverFullMs = 500
 
 interface Idle {
   readonly connection: SqlConnection
   readonly since: number
 }
 
-interface Waiter {
-  readonly fresh: boolean
-  readonly resolve: (lease: Lease) => void
-  readonly reject: (error: unknown) => void
-}
-
 /**
  * Connections of one database, opened when they are needed. The limits mean what Go's `database/sql` means by them
  * (contract sections 4.5 and 5.1), for every driver alike: the drivers' own pools each lack one of the four.
+ *
+ * No limit of ours leaves the server's: where it has no connection left while some of them are ours, a call waits for one
+ * of those, as it would at a limit of ours.
  *
  * Idle connections do not keep the process alive.
  */
@@ -26,20 +33,34 @@ export class ConnectionPool implements ConnectionSource {
   readonly #openOne: () => Promise<SqlConnection>
   readonly #limits: PoolConfig
   readonly #waitMs: number
+  readonly #isServerFull: (error: unknown) => boolean
   /** The one that was used last is at the end, and is used next. */
   #idle: Idle[] = []
-  readonly #waiting: Waiter[] = []
+  #waiting: WaitingCall[] = []
   readonly #bornAt = new WeakMap<SqlConnection, number>()
   /** Those on their way, in use and idle. */
   #count = 0
+  /** Of these, those on their way. */
+  #opening = 0
+  /** How many we had when the server last had no connection left, and until when it is not asked again. */
+  #ceiling: { readonly count: number; readonly until: number } | undefined
   #reaper: NodeJS.Timeout | undefined
   #closed = false
 
-  /** @param waitMs how long to wait for a free connection where `maxOpen` allows no more. */
-  constructor(openOne: () => Promise<SqlConnection>, limits: PoolConfig, waitMs: number) {
+  /**
+   * @param waitMs how long to wait for a free connection where `maxOpen` or the server allows no more.
+   * @param isServerFull whether `openOne` failed because the server, or the account, has no connection left.
+   */
+  constructor(
+    openOne: () => Promise<SqlConnection>,
+    limits: PoolConfig,
+    waitMs: number,
+    isServerFull: (error: unknown) => boolean,
+  ) {
     this.#openOne = openOne
     this.#limits = limits
     this.#waitMs = waitMs
+    this.#isServerFull = isServerFull
   }
 
   /** How many connections there are: on their way, in use and idle. */
@@ -56,8 +77,12 @@ export class ConnectionPool implements ConnectionSource {
       const connection = this.#takeIdle()
       if (connection !== undefined) return this.#lease(connection, true)
     }
-    if (this.#isFull()) this.#makeRoom()
-    return this.#isFull() ? this.#wait(fresh) : this.#open()
+    if (this.#isFull() && this.#opening < mostOpening) this.#makeRoom()
+    return new Promise((resolve, reject) => {
+      const call = new WaitingCall(fresh, resolve, reject)
+      if (this.#isFull()) this.#wait(call)
+      else void this.#openFor(call)
+    })
   }
 
   /** Ends the idle connections; those in use end when they are released. */
@@ -79,7 +104,9 @@ export class ConnectionPool implements ConnectionSource {
     const keep = connection.usable && !this.#closed && !this.#isOld(connection)
     if (keep && first?.fresh === false) {
       this.#waiting.shift()
-      first.resolve(this.#lease(connection, true))
+      first.serve(this.#lease(connection, true))
+      // Where the server was full it may have room again by now; one at a time finds out.
+      if (this.#opening === 0) this.#serveNext()
       return
     }
     if (!keep || first !== undefined || this.#idle.length >= this.#limits.maxIdle) {
@@ -92,7 +119,11 @@ export class ConnectionPool implements ConnectionSource {
   }
 
   #isFull(): boolean {
-    return this.#limits.maxOpen > 0 && this.#count >= this.#limits.maxOpen
+    const { maxOpen } = this.#limits
+    if (this.#opening >= mostOpening || (maxOpen > 0 && this.#count >= maxOpen)) return true
+    // With none of ours nothing would ever become free.
+    if (this.#ceiling === undefined || this.#count === 0) return false
+    return this.#count >= this.#ceiling.count && performance.now() < this.#ceiling.until
   }
 
   #takeIdle(): SqlConnection | undefined {
@@ -106,48 +137,71 @@ export class ConnectionPool implements ConnectionSource {
     return undefined
   }
 
-  async #open(): Promise<Lease> {
+  async #openFor(call: WaitingCall): Promise<void> {
     this.#count += 1
+    this.#opening += 1
     try {
       const connection = await this.#openOne()
+      this.#opening -= 1
       this.#bornAt.set(connection, performance.now())
       connection.onBroken(() => this.#dropIdle(connection))
-      return this.#lease(connection, false)
-    } catch (error) {
-      this.#count -= 1
+      call.serve(this.#lease(connection, false))
       this.#serveNext()
-      throw error
+    } catch (error) {
+      this.#opening -= 1
+      this.#count -= 1
+      if (this.#isServerFull(error)) this.#waitForOurs(call, error)
+      else call.refuse(error)
+      this.#serveNext()
     }
   }
 
-  #wait(fresh: boolean): Promise<Lease> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
-        reject(
-          new AsherahError(
-            'ERR_TIMEOUT',
-            `None of the ${this.#limits.maxOpen} connections became free in ${this.#waitMs} ms. Raise poolMaxOpen, or find ` +
-              'out what the database is busy with.',
-          ),
-        )
-      }, this.#waitMs)
-      const settled =
-        <T>(settle: (value: T) => void) =>
-        (value: T) => {
-          clearTimeout(timer)
-          settle(value)
-        }
-      const waiter: Waiter = { fresh, resolve: settled(resolve), reject: settled(reject) }
-      this.#waiting.push(waiter)
+  /** Whom the server had no connection for waits for one of ours; with none of ours, nothing would become free. */
+  #waitForOurs(call: WaitingCall, error: unknown): void {
+    call.refused(error)
+    const idle = this.#takeIdle()
+    if (idle !== undefined) {
+      call.serve(this.#lease(idle, true))
+      return
+    }
+    this.#wait(call, 'first')
+    if (this.#count > 0) {
+      this.#ceiling = { count: this.#count, until: performance.now() + serverFullMs }
+      return
+    }
+    const refused = this.#waiting.filter(({ refusal }) => refusal !== undefined)
+    this.#waiting = this.#waiting.filter(({ refusal }) => refusal === undefined)
+    for (const waiting of refused) waiting.refuse(waiting.refusal)
+  }
+
+  #wait(call: WaitingCall, place: 'first' | 'last' = 'last'): void {
+    if (call.settled) return
+    if (place === 'first') this.#waiting.unshift(call)
+    else this.#waiting.push(call)
+    call.startTimer(this.#waitMs, () => {
+      this.#waiting = this.#waiting.filter((other) => other !== call)
+      call.refuse(this.#timeOver(call))
     })
+  }
+
+  #timeOver({ refusal }: WaitingCall): AsherahError {
+    const { maxOpen } = this.#limits
+    const advice = 'find out what the database is busy with'
+    const message =
+      maxOpen > 0 && this.#count >= maxOpen
+        ? `None of the ${maxOpen} connections became free in ${this.#waitMs} ms. Raise poolMaxOpen, or ${advice}.`
+        : this.#ceiling === undefined
+          ? `No connection was opened or became free in ${this.#waitMs} ms. Check that the server can be reached, or ${advice}.`
+          : `The server had no connection left, and none of the ${this.#count} of this process became free in ` +
+            `${this.#waitMs} ms. Raise the server's limit, or ${advice}.`
+    return new AsherahError('ERR_TIMEOUT', message, refusal === undefined ? {} : { cause: refusal })
   }
 
   /** Opens a connection for the one who has waited longest, where there is room for one. */
   #serveNext(): void {
     if (this.#isFull()) return
-    const waiter = this.#waiting.shift()
-    if (waiter !== undefined) this.#open().then(waiter.resolve, waiter.reject)
+    const call = this.#waiting.shift()
+    if (call !== undefined) void this.#openFor(call)
   }
 
   #makeRoom(): void {

@@ -29,6 +29,12 @@ export class SqlFault extends Error {
   }
 }
 
+/** What the driver threw, whether it has become a typed error already or not. */
+export function faultOf(error: unknown): SqlFault {
+  const fault = error instanceof AsherahError ? error.cause : error
+  return fault instanceof SqlFault ? fault : new SqlFault(fault)
+}
+
 /** An error of a statement or connection: what it means and what to do, then what the database itself said. */
 export function sqlError(label: string, action: string, meaning: string, error: unknown): AsherahError {
   const cause = new SqlFault(error)

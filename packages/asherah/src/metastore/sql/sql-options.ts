@@ -18,7 +18,7 @@ export interface SqlMetastoreOptions {
 
 /** {@link SqlMetastoreOptions} for a pool that the metastore itself makes. */
 export interface SqlPoolOptions extends SqlMetastoreOptions {
-  /** Connections open at most (0: no limit), kept while idle at most, and for how many seconds (0: no end). */
+  /** Connections open at most (0: as many as the server lets in), kept while idle at most, and for how many seconds (0: no end). */
   readonly pool?: Partial<PoolConfig>
 }
 

@@ -2,12 +2,19 @@ import { AsherahError } from '../../errors.ts'
 import { withDeadline } from './deadline.ts'
 import type { ConnectionSource, SqlConnection } from './sql-connection.ts'
 
+/** How often a statement is tried that the server undoes for another one's sake; each time one of the two goes through. */
+const mostAttempts = 10
+
 /** What a dialect knows about its errors. */
 export interface SqlDialectErrors {
   /** What messages call the store. */
   readonly label: string
   /** Whether the connection, and not the statement, is what failed; then another one may serve. */
   isConnectionFault(error: unknown): boolean
+  /** Whether a connection was refused because the server, or the account, has as many as it may. */
+  isServerFull(error: unknown): boolean
+  /** Whether the server undid the statement because of another one's locks, so that it may be done again as it is. */
+  isUndone(error: unknown): boolean
   /** The typed error for what the driver threw; `action` is what could not be done: `opened`, `read`, `written`. */
   typed(action: string, error: unknown): AsherahError
 }
@@ -42,7 +49,7 @@ export class SqlRunner {
         const { connection, reused } = lease
         try {
           return await withDeadline(
-            work(connection),
+            this.#attempt(() => work(connection)),
             this.#queryTimeoutMs,
             `The ${this.#errors.label} gave no answer in ${this.#queryTimeoutMs} ms; it could not be ${action}.`,
             () => connection.destroy(),
@@ -74,6 +81,16 @@ export class SqlRunner {
   close(): Promise<void> {
     this.#closing ??= this.#drained().then(() => this.#source.close())
     return this.#closing
+  }
+
+  async #attempt<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work()
+      } catch (error) {
+        if (attempt === mostAttempts || !this.#errors.isUndone(error)) throw error
+      }
+    }
   }
 
   #drained(): Promise<void> {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { emptyString, findString, unescapeInPlace } from '../../src/kms/json-bytes.ts'
-import { base64Length, collectBytes, readBase64, readHex, writeBase64 } from '../../src/kms/secret-bytes.ts'
+import { base64Length, collectBytes, readBase64, readHex, writeBase64 } from '../../src/kms/secret-text.ts'
 import { wiping } from '../../src/kms/wiping-agent.ts'
 
 const ascii = fc.string({ unit: 'binary-ascii' })

@@ -1,5 +1,8 @@
 //! Base64 in the standard alphabet with padding, canonical: each byte sequence has one text.
 
+#[cfg(target_arch = "x86_64")]
+mod vbmi;
+
 use base64_simd::{AsOut, STANDARD};
 
 /// Characters of the base64 of `len` bytes.
@@ -14,13 +17,26 @@ pub(super) fn decoded_len(text: &[u8]) -> Option<usize> {
 
 /// Appends the base64 of `bytes`.
 pub(super) fn append(bytes: &[u8], out: &mut Vec<u8>) {
+    #[cfg(target_arch = "x86_64")]
+    if vbmi::is_here() {
+        vbmi::append(bytes, out);
+        return;
+    }
     STANDARD.encode_append(bytes, out);
 }
 
 /// Decodes `text` into the front of `out` and returns how many bytes that is; `None` when the text is not canonical
 /// or `out` is too short for it.
 pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
+    let len = decoded_len(text).filter(|&len| len <= out.len())?;
+    #[cfg(target_arch = "x86_64")]
+    if vbmi::is_here() {
+        return vbmi::decode(text, &mut out[..len]).then_some(len);
+    }
     // The decoder panics when the place is too short.
-    decoded_len(text).filter(|&len| len <= out.len())?;
     STANDARD.decode(text, out.as_out()).ok().map(|decoded| decoded.len())
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
