@@ -1,0 +1,105 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AsherahConfig } from '../../packages/asherah/src/index.ts'
+
+/** A call of a session. */
+export interface SubjectCall {
+  readonly kind: 'encrypt' | 'decrypt'
+  readonly partition: string
+  /** For `decrypt`: what is to be decrypted. */
+  readonly record?: string
+  readonly synchronous: boolean
+  /**
+   * The factory that is kept for the life of the process; or one that is made for this call and closed after it, with no
+   * key in memory; or such a one for a service that has no keys at all.
+   */
+  readonly factory: 'lasting' | 'fresh' | 'new service'
+}
+
+/** What became of a call. */
+export interface SubjectOutcome {
+  /** A record, or the decrypted text. */
+  readonly value?: string
+  /** Of an `AsherahError`. */
+  readonly code?: string
+  /** Anything else that was thrown, or what an `AsherahError` said. */
+  readonly error?: string
+  readonly ms: number
+}
+
+export type SubjectCommand =
+  | { readonly kind: 'open'; readonly config: AsherahConfig }
+  /** Made at once; synchronous ones one after the other, in their turn. */
+  | { readonly kind: 'call'; readonly calls: readonly SubjectCall[] }
+  /** Moves both clocks of every factory. */
+  | { readonly kind: 'advance'; readonly ms: number }
+  | { readonly kind: 'close' }
+
+/** What keeps the process alive once it has closed everything, as `process.getActiveResourcesInfo()` names it. */
+export type ActiveResources = readonly string[]
+
+/** Each of a command's calls has limits of its own, far below. */
+const answerLimitMs = 30_000
+
+/** A process that uses the library while something between it and its backend is at fault. */
+export class FaultSubject {
+  readonly #child: ChildProcess
+  readonly #exit: Promise<readonly [code: number | null, signal: string | null]>
+  #errors = ''
+
+  private constructor(env: NodeJS.ProcessEnv) {
+    this.#child = fork(join(import.meta.dirname, 'fault-subject-program.ts'), [], {
+      env: { ...process.env, ...env },
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      this.#errors += chunk.toString()
+    })
+    this.#exit = once(this.#child, 'exit') as Promise<[number | null, string | null]>
+  }
+
+  static async start(config: AsherahConfig, env: NodeJS.ProcessEnv): Promise<FaultSubject> {
+    const subject = new FaultSubject(env)
+    await subject.#ask({ kind: 'open', config })
+    return subject
+  }
+
+  async call(...calls: readonly SubjectCall[]): Promise<readonly SubjectOutcome[]> {
+    return (await this.#ask({ kind: 'call', calls })) as readonly SubjectOutcome[]
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.#ask({ kind: 'advance', ms })
+  }
+
+  /** Closes every factory; the process stays. */
+  async close(): Promise<ActiveResources> {
+    return (await this.#ask({ kind: 'close' })) as ActiveResources
+  }
+
+  /** Lets go of the process, which must end by itself now; fails when it does not within `limitMs`, or ends ill. */
+  async end(limitMs: number): Promise<void> {
+    this.#child.disconnect()
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), limitMs)
+    const [code, signal] = await this.#exit
+    clearTimeout(timer)
+    if (code !== 0) throw new Error(`the process ended with ${code ?? signal}: ${this.#errors}`)
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  async #ask(command: SubjectCommand): Promise<unknown> {
+    const answer = once(this.#child, 'message')
+    this.#child.send(command)
+    const late = sleep(answerLimitMs, undefined, { ref: false }).then(() => 'did not answer')
+    const first = await Promise.race([answer, late, this.#exit.then(() => 'ended')])
+    if (typeof first === 'string')
+      throw new Error(`the process ${first} at ${JSON.stringify(command)}: ${this.#errors}`)
+    return first[0]
+  }
+}
