@@ -13,6 +13,7 @@ import { describeMachine, load } from './machine.ts'
 import { PeerLoop } from './peer-loop.ts'
 import { type Group, help, type Plan, readPlan } from './plan.ts'
 import { makeReport, summary, table } from './report.ts'
+import { measureSidecar } from './sidecar.ts'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -40,6 +41,10 @@ async function measure(plan: Plan): Promise<void> {
   if (plan.groups.has('large')) {
     progress('stalls of the event loop')
     await measureStalls(plan, figures)
+  }
+  if (plan.groups.has('sidecar')) {
+    progress('the sidecar')
+    await measureSidecar(plan, figures)
   }
   if (plan.groups.has('workers')) {
     progress('worker threads')

@@ -13,6 +13,7 @@ export const groups = [
   'cold',
   'postgres',
   'dynamodb',
+  'sidecar',
   'hook',
   'start',
   'memory',

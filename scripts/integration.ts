@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import { prepareGrpcClients } from '../tests/support/servers/grpc-clients.ts'
 import { mavenPackages, pythonPackages } from '../tests/support/servers/packages.ts'
 import { preparePeers } from '../tests/support/servers/peer.ts'
 import {
@@ -23,6 +24,7 @@ export const testPackages: Step = {
       mavenPackages(join(servers, 'dynamodb-local', 'pom.xml')),
       pythonPackages(join(servers, 'moto', 'requirements.txt')),
       preparePeers(),
+      prepareGrpcClients(),
     ])
     return success()
   },

@@ -57,7 +57,7 @@ export const seal = (session: asherah.AsherahSession, text: string): string => s
 }
 
 /** The packed library, installed as a user would, on the Node that the user has. */
-export const smokeTest: Step = { name: 'smoke: install, import, require, types', action: inConsumer }
+export const smokeTest: Step = { name: 'smoke: install, import, require, command, types', action: inConsumer }
 
 /** Each check in turn; the folder is removed whatever happened. */
 async function inConsumer(): Promise<StepResult> {
@@ -80,6 +80,7 @@ async function inConsumer(): Promise<StepResult> {
     return combine([
       await program('import', hostNode, folder, 'import.mjs'),
       await program('require', hostNode, folder, 'require.cjs'),
+      await command(folder),
       await program('import on the development Node', process.execPath, folder, 'import.mjs'),
       await types('node16', folder, ['esm.mts']),
       await types('nodenext', folder, ['esm.mts', 'commonjs.cts']),
@@ -93,6 +94,14 @@ async function program(title: string, node: string, folder: string, file: string
   const { code, output } = await run(node, [file], { cwd: folder, timeoutMs: 60_000 })
   // The line is printed last: a promise that never settles ends Node with another code and without it.
   return code === 0 && output.includes('round trip on Node') ? success() : failure(`${title}:\n${output}`)
+}
+
+/** The installed command, which loads all three packages, on the host's Node. */
+async function command(folder: string): Promise<StepResult> {
+  const asherah = join(folder, 'node_modules', '.bin', 'asherah')
+  const result = await run(hostNode, [asherah, '--version'], { cwd: folder, timeoutMs: 60_000 })
+  const version = /^\d+\.\d+\.\d+$/m.test(result.output)
+  return result.code === 0 && version ? success() : failure(`asherah --version:\n${result.output}`)
 }
 
 async function types(module: string, folder: string, sources: readonly string[]): Promise<StepResult> {

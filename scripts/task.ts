@@ -5,8 +5,9 @@ import { libraryBuild, nativeBuild, packageBuild } from './build.ts'
 import { root, runInForeground } from './command.ts'
 import { integrationTests, testPackages } from './integration.ts'
 import { format, rustLint, scriptLint } from './lint.ts'
+import { mutantTests } from './mutants.ts'
 import { smokeTest } from './smoke.ts'
-import { type Step, StepRunner } from './steps.ts'
+import { commandStep, type Step, StepRunner } from './steps.ts'
 import { cargoTests, nodeTests, slowSuites } from './unit.ts'
 
 type Task = (args: readonly string[]) => Promise<number>
@@ -16,9 +17,9 @@ const tasks: Readonly<Record<string, Task>> = {
   bench: (args) => program('benchmarks/main.ts', args),
   build: () => chain(nativeBuild, libraryBuild, packageBuild),
   format: () => lanes(format),
-  lint: () => lanes(scriptLint, rustLint),
+  lint: () => lanes([libraryBuild, ...scriptLint], rustLint),
   test: (args) => fullTest(args),
-  'test:lint': () => lanes(scriptLint, rustLint),
+  'test:lint': () => lanes([libraryBuild, ...scriptLint], rustLint),
   'test:unit': async (args) => {
     const steps = new StepRunner()
     await unitTests(steps, args)
@@ -30,8 +31,22 @@ const tasks: Readonly<Record<string, Task>> = {
     return steps.finish()
   },
   'test:integration': (args) => chain(nativeBuild, testPackages, integrationTests(args)),
+  'test:mutants': (args) => chain(nativeBuild, mutantTests(args)),
+  'test:instructions': (args) => program('benchmarks/instructions.ts', args),
+  soak: (args) => program('scripts/soak.ts', args),
   'test:smoke': () => chain(nativeBuild, libraryBuild, packageBuild, smokeTest),
 }
+
+const instructions = commandStep('instructions of the data plane', process.execPath, [
+  join(root, 'benchmarks', 'instructions.ts'),
+])
+/** It measures memory: nothing else runs beside it. */
+const shortSoak = commandStep(
+  'soak, 60 seconds',
+  process.execPath,
+  [join(root, 'scripts', 'soak.ts'), '--seconds', '60'],
+  { timeoutMs: 10 * 60_000 },
+)
 
 const [name = '', ...args] = process.argv.slice(2)
 const task = tasks[name]
@@ -59,6 +74,7 @@ async function fullTest(patterns: readonly string[]): Promise<number> {
   await lintAndUnitTests(steps, patterns)
   await steps.runChain([packageBuild, smokeTest])
   await steps.runChain([testPackages, integrationTests([])])
+  for (const step of [mutantTests(), instructions, shortSoak]) await steps.run(step)
   return steps.finish()
 }
 
@@ -68,7 +84,7 @@ async function lintAndUnitTests(
   patterns: readonly string[],
   without: readonly string[] = [],
 ): Promise<void> {
-  await steps.runLanes([nativeBuild, ...scriptLint, libraryBuild], [...rustLint, cargoTests])
+  await steps.runLanes([nativeBuild, libraryBuild, ...scriptLint], [...rustLint, cargoTests])
   await steps.run(nodeTests(patterns, without))
 }
 

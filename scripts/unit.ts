@@ -12,6 +12,7 @@ const testLimitMs = 300_000
 /** Whole programs, many processes and searches of whole processes, which `test:fast` leaves to `npm test`. */
 export const slowSuites: readonly string[] = [
   ...['tests/memory/**', 'tests/end-to-end/**'],
+  'packages/{cli,server}/test/**',
   'packages/asherah/test/engine/bridge-death.test.ts',
   'packages/asherah/test/metastore/sqlite-faults.test.ts',
   'packages/asherah/test/semantics/running-processes.test.ts',

@@ -1,0 +1,144 @@
+import { AsherahError, ConfigurationError } from 'asherah'
+import {
+  type Finding,
+  fault,
+  type HealthCheck,
+  metastoreChecks,
+  type OpenedMetastore,
+  openMetastoreAndAdmin,
+  ServiceKeyIds,
+  SystemKeySealer,
+} from 'asherah/admin'
+import type { CommandSpec } from '../command.ts'
+import type { CommandContext } from '../command-context.ts'
+import { CommandError } from '../command-error.ts'
+import { clockChecks, configurationFindings, keyChecks, kmsChecks, memoryChecks } from '../doctor/checks.ts'
+import { type ExitCode, exitCode } from '../exit-code.ts'
+
+/** Checks everything that must be right before keys are relied on. Nothing is written. */
+export const doctorCommand: CommandSpec = {
+  name: 'doctor',
+  summary: 'check the configuration, the metastore, the KMS, the clocks and the memory',
+  configured: true,
+  destructive: false,
+  run: (context) => new Doctor(context).run(),
+}
+
+interface Timed {
+  readonly check: string
+  readonly milliseconds: number
+}
+
+class Doctor {
+  readonly #context: CommandContext
+  readonly #counts = { ok: 0, warning: 0, fault: 0 }
+
+  constructor(context: CommandContext) {
+    this.#context = context
+  }
+
+  async run(): Promise<ExitCode | undefined> {
+    const { config } = (await this.#try('configuration', () => this.#context.configuration())) ?? {}
+    if (config === undefined) return this.#end()
+    await this.#look({ name: 'configuration', run: async () => configurationFindings(this.#context, config) })
+    for (const check of memoryChecks(config)) await this.#look(check)
+    const opened = await this.#try('metastore', () => openMetastoreAndAdmin(this.#context.configuration()))
+    const sealer = await this.#try('KMS', () => SystemKeySealer.open(this.#context.configuration()))
+    try {
+      if (opened !== undefined) await this.#all(metastoreChecks(config.metastore, opened.metastore))
+      if (sealer !== undefined) await this.#all(kmsChecks(sealer))
+      await this.#all(clockChecks(this.#context, config))
+      if (opened !== undefined) await this.#all(keyChecks(opened.admin, new ServiceKeyIds(config), sealer))
+    } finally {
+      await this.#close(opened, sealer)
+    }
+    return this.#end()
+  }
+
+  async #all(checks: readonly HealthCheck[]): Promise<void> {
+    for (const check of checks) {
+      this.#context.checkInterrupted()
+      await this.#look(check)
+    }
+  }
+
+  /** Something that the rest needs; where it fails, that is the finding. */
+  async #try<T>(name: string, open: () => T | Promise<T>): Promise<T | undefined> {
+    const started = performance.now()
+    try {
+      return await open()
+    } catch (error) {
+      const timed = { check: name, milliseconds: performance.now() - started }
+      for (const finding of findingsOf(error)) await this.#tell(timed, finding)
+      return undefined
+    }
+  }
+
+  async #look({ name, run }: HealthCheck): Promise<void> {
+    const started = performance.now()
+    let findings: readonly Finding[]
+    try {
+      findings = await run()
+    } catch (error) {
+      findings = findingsOf(error)
+    }
+    const timed = { check: name, milliseconds: performance.now() - started }
+    for (const finding of findings) await this.#tell(timed, finding)
+  }
+
+  async #tell({ check, milliseconds }: Timed, finding: Finding): Promise<void> {
+    const { level, message, mend } = finding
+    this.#counts[level] += 1
+    const rounded = Math.round(milliseconds * 10) / 10
+    await this.#context.output.tell(
+      { check, level, message, ...(mend !== undefined && { mend }), milliseconds: rounded },
+      () => {
+        const sign = { ok: 'ok     ', warning: 'WARNING', fault: 'FAULT  ' }[level]
+        const first = `${sign}  ${check.padEnd(24)}  ${`${rounded} ms`.padStart(10)}  ${message}`
+        return mend === undefined ? first : `${first}\n${indented(mend)}`
+      },
+    )
+  }
+
+  async #end(): Promise<ExitCode> {
+    const { fault: faults, warning: warnings } = this.#counts
+    await this.#context.output.heading(
+      `${faults} ${faults === 1 ? 'fault' : 'faults'}, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`,
+    )
+    return faults > 0 ? exitCode.found : exitCode.done
+  }
+
+  async #close(opened: OpenedMetastore | undefined, sealer: SystemKeySealer | undefined): Promise<void> {
+    try {
+      await opened?.admin.close()
+    } finally {
+      await sealer?.close()
+    }
+  }
+}
+
+/** What an error says, and says to do: messages of the library end with what to do. */
+function findingsOf(error: unknown): readonly Finding[] {
+  if (error instanceof ConfigurationError) {
+    return error.problems.map(({ message }) =>
+      fault(
+        `${message}.`,
+        'Correct it in the file, the variable or the flag: asherah configuration lists all keys.',
+      ),
+    )
+  }
+  if (error instanceof AsherahError) {
+    const [message = '', ...more] = error.message.split('\n')
+    return [fault(message, [`docs/errors.md, ${error.code}`, ...more].join('\n'))]
+  }
+  if (error instanceof CommandError) {
+    if (error.code === 'ERR_INTERRUPTED') throw error
+    return [fault(error.message, error.hint ?? 'asherah doctor --help')]
+  }
+  throw error
+}
+
+function indented(text: string): string {
+  const [first = '', ...rest] = text.split('\n')
+  return [`         mend: ${first}`, ...rest.map((line) => `               ${line}`)].join('\n')
+}

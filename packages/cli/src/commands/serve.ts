@@ -1,0 +1,45 @@
+import { once } from 'node:events'
+import {
+  logTo,
+  longName,
+  readServeSettings,
+  type ServeFlag,
+  type ServerLog,
+  serve,
+  serveFlags,
+} from 'asherah-server'
+import { type Command, Option } from 'commander'
+import type { CommandSpec } from '../command.ts'
+
+/** Runs the gRPC sidecar until SIGTERM or SIGINT. It reads flags, variables and file by itself. */
+export const serveCommand: CommandSpec = {
+  name: 'serve',
+  summary: 'serve sessions over gRPC on a Unix socket, to programs in any language',
+  configured: false,
+  destructive: false,
+  declare(command) {
+    for (const flag of serveFlags) declareFlag(command, flag)
+  },
+  async run({ host, signal }, { options }) {
+    const log: ServerLog =
+      options['json'] === true
+        ? (event) => void host.stderr.write(`${JSON.stringify(event)}\n`)
+        : logTo(host.stderr)
+    const sidecar = await serve(readServeSettings(options, host.environment), { log })
+    if (!signal.aborted) await once(signal, 'abort')
+    await sidecar.close()
+    return undefined
+  },
+}
+
+function declareFlag(
+  command: Command,
+  { flags, aliases, description, environment, kind, default: value }: ServeFlag,
+): void {
+  const shown = value === undefined ? '' : ` (default: ${value})`
+  for (const [index, name] of [flags, ...aliases].entries()) {
+    const option = new Option(name, `${description}${shown} [${environment.join(', ')}]`)
+    if (kind === 'boolean') option.preset('true')
+    command.addOption(index === 0 ? option : option.hideHelp().helpGroup(longName(flags)))
+  }
+}

@@ -1,0 +1,169 @@
+import { existsSync } from 'node:fs'
+import type { DatabaseSync } from 'node:sqlite'
+import { AsherahError } from 'asherah'
+import { CommandError } from '../command-error.ts'
+import {
+  type ColumnFacts,
+  type KeyRange,
+  quoted,
+  type RecordTable,
+  type Replacement,
+  requireColumn,
+  type TableNames,
+  type TableRow,
+  tableParts,
+} from './record-table.ts'
+
+/** How long a statement waits for another process's lock. */
+const busyTimeoutMs = 10_000
+
+/** A table in an SQLite file. */
+export class SqliteTable implements RecordTable {
+  readonly batch = 500
+  readonly #database: DatabaseSync
+  readonly #table: string
+  readonly #key: string
+  readonly #selected: string
+  readonly #hasPartition: boolean
+
+  private constructor(database: DatabaseSync, names: TableNames) {
+    const { table, keyColumn, columns, partitionColumn } = names
+    this.#database = database
+    this.#table = qualified(table)
+    this.#key = quoted(keyColumn, '"')
+    this.#hasPartition = partitionColumn !== undefined
+    const others = [...(partitionColumn === undefined ? [] : [partitionColumn]), ...columns]
+    this.#selected = [keyColumn, ...others].map((name) => `CAST(${quoted(name, '"')} AS TEXT)`).join()
+  }
+
+  static open(path: string, names: TableNames): SqliteTable {
+    const sqlite = process.getBuiltinModule('node:sqlite') as typeof import('node:sqlite') | undefined
+    if (sqlite === undefined) {
+      throw new AsherahError('ERR_DRIVER_MISSING', 'This Node has no node:sqlite. Use Node 22.13 or newer.')
+    }
+    if (!existsSync(path)) throw new CommandError('ERR_ABSENT', `there is no SQLite file ${path}`)
+    const database = new sqlite.DatabaseSync(path)
+    try {
+      database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
+      const facts = factsOf(database, names)
+      const { type } = requireColumn(names, facts, names.keyColumn)
+      for (const name of names.columns) requireColumn(names, facts, name)
+      if (names.partitionColumn !== undefined) requireColumn(names, facts, names.partitionColumn)
+      // Keys go through text, and only a column with a type makes of it what it was.
+      if (type === '' || /BLOB/i.test(type)) {
+        throw new CommandError('ERR_INPUT', `the key column must have a type, and not ${type || 'none'}`)
+      }
+      return new SqliteTable(database, names)
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  }
+
+  async page(range: KeyRange, limit: number): Promise<readonly TableRow[]> {
+    const { where, values } = this.#within(range)
+    return this.#rows(`WHERE ${where} ORDER BY ${this.#key} LIMIT ${limit}`, values)
+  }
+
+  async rows(keys: readonly string[]): Promise<readonly TableRow[]> {
+    const places = keys.map(() => '?').join()
+    return this.#rows(`WHERE ${this.#key} IN (${places}) ORDER BY ${this.#key}`, keys)
+  }
+
+  async count(range: KeyRange): Promise<number> {
+    const { where, values } = this.#within(range)
+    const [row] = this.#all(`SELECT count(*) FROM ${this.#table} WHERE ${where}`, values)
+    return Number(row?.[0])
+  }
+
+  async keyAt(range: KeyRange, place: number): Promise<string | undefined> {
+    const { where, values } = this.#within(range)
+    const order = `ORDER BY ${this.#key} LIMIT 1 OFFSET ${place}`
+    const text = `SELECT CAST(${this.#key} AS TEXT) FROM ${this.#table} WHERE ${where} ${order}`
+    const [row] = this.#all(text, values)
+    return row === undefined ? undefined : String(row[0])
+  }
+
+  async replace(column: string, replacements: readonly Replacement[]): Promise<number> {
+    const name = quoted(column, '"')
+    // What was text stays text, and bytes stay bytes.
+    const statement = this.#database.prepare(
+      `UPDATE ${this.#table} SET ${name} = CASE typeof(${name}) WHEN 'blob' THEN CAST(? AS BLOB) ELSE ? END
+       WHERE ${this.#key} = ? AND CAST(${name} AS TEXT) = ? COLLATE BINARY`,
+    )
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      let changed = 0
+      for (const { key, from, to } of replacements)
+        changed += Number(statement.run(to, to, key, from).changes)
+      this.#database.exec('COMMIT')
+      return changed
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#database.close()
+  }
+
+  #within({ after, to }: KeyRange): { readonly where: string; readonly values: readonly string[] } {
+    const values = [after, to].flatMap((value) => value ?? [])
+    const bounds = [
+      ...(after === undefined ? [] : [`${this.#key} > ?`]),
+      ...(to === undefined ? [] : [`${this.#key} <= ?`]),
+    ]
+    return { where: bounds.length === 0 ? 'TRUE' : bounds.join(' AND '), values }
+  }
+
+  #rows(rest: string, values: readonly string[]): readonly TableRow[] {
+    return this.#all(`SELECT ${this.#selected} FROM ${this.#table} ${rest}`, values).map(
+      ([key, ...others]) => {
+        const [partition, ...cells] = this.#hasPartition ? others : [undefined, ...others]
+        return { key: String(key), partition: optional(partition), cells: cells.map(optional) }
+      },
+    )
+  }
+
+  #all(text: string, values: readonly string[]): readonly (readonly unknown[])[] {
+    const statement = this.#database.prepare(text)
+    statement.setReturnArrays(true)
+    return statement.all(...values) as unknown as readonly (readonly unknown[])[]
+  }
+}
+
+function factsOf(database: DatabaseSync, { table, keyColumn }: TableNames): readonly ColumnFacts[] {
+  const parts = tableParts(table)
+  const [schema, name] = parts.length === 2 ? [parts[0] ?? 'main', parts[1] ?? ''] : ['main', parts[0] ?? '']
+  const ask = (text: string, ...values: readonly string[]): readonly Readonly<Record<string, unknown>>[] =>
+    database.prepare(text).all(...values)
+  const columns = ask('SELECT name, type, "notnull", pk FROM pragma_table_info(?, ?)', name, schema)
+  const keys = columns.filter(({ pk }) => Number(pk) > 0)
+  const unique = ask(
+    'SELECT name FROM pragma_index_list(?, ?) WHERE "unique" = 1 AND partial = 0',
+    name,
+    schema,
+  )
+    .map((index) => ask('SELECT name FROM pragma_index_info(?, ?)', String(index['name']), schema))
+    .flatMap((members) => (members.length === 1 ? [String(members[0]?.['name'])] : []))
+  return columns.map((column) => {
+    const called = String(column['name'])
+    const alone = unique.includes(called) || (keys.length === 1 && keys[0]?.['name'] === called)
+    // SQLite lets NULL into primary keys.
+    const nulls =
+      called === keyColumn &&
+      ask(`SELECT 1 FROM ${qualified(table)} WHERE ${quoted(called, '"')} IS NULL LIMIT 1`).length > 0
+    return { name: called, type: String(column['type']), identifies: alone && !nulls }
+  })
+}
+
+function qualified(table: string): string {
+  return tableParts(table)
+    .map((part) => quoted(part, '"'))
+    .join('.')
+}
+
+function optional(value: unknown): string | undefined {
+  return value === null || value === undefined ? undefined : String(value)
+}

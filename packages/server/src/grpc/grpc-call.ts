@@ -1,0 +1,348 @@
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import { ByteBudget } from './byte-budget.ts'
+import { FrameReader } from './frame-reader.ts'
+import { encodedMessage, GrpcError, type Status, status, timeoutMs } from './status.ts'
+
+/** What a method of a service makes of one call. */
+export interface MessageSink {
+  /** Whether a client may be silent for as long as it likes. */
+  readonly listensOnly?: boolean
+  /** Handles one message, which lives until this is done; with a promise, the next one waits for it. */
+  message(bytes: Buffer): undefined | Promise<void>
+  /** The client has said all; every message has been handled. */
+  halfClosed(): void
+  /** The call is over, however it ended. */
+  closed(): void
+}
+
+/** Begins a call. */
+export type OpenCall = (call: GrpcCall) => MessageSink
+
+/** How long a client that is cut off may take to read its status. */
+export const patienceMs = 200
+
+/** What calls share. */
+export interface CallHost {
+  readonly maxMessageBytes: number
+  readonly budget: ByteBudget
+  /** Counts up, some times a second: the clock of {@link GrpcCall.restingTicks}. */
+  readonly tick: number
+  /** An error of ours, which the client is told of as "internal error" only. */
+  fault(error: unknown): void
+  /** Has `endOfTurn` called before the event loop waits again. */
+  atEndOfTurn(call: GrpcCall): void
+  left(call: GrpcCall): void
+}
+
+const answerHeaders: OutgoingHttpHeaders = { ':status': 200, 'content-type': 'application/grpc+proto' }
+
+/** The response to what can have no call. */
+export function refuse(stream: ServerHttp2Stream, code: Status, message: string): void {
+  stream.respond(
+    {
+      ...answerHeaders,
+      'grpc-status': String(code),
+      'grpc-message': encodedMessage(message),
+      ...(code === status.unimplemented && { 'grpc-accept-encoding': 'identity' }),
+    },
+    { endStream: true },
+  )
+  stopReading(stream)
+}
+
+/**
+ * The rest of a request that was answered is not waited for (RFC 9113, section 8.1). A reset overtakes trailers of the same
+ * turn of the event loop, so it comes in the next.
+ */
+function stopReading(stream: ServerHttp2Stream): void {
+  if (stream.readableEnded) return
+  setImmediate(() => {
+    if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR)
+  })
+}
+
+/**
+ * One gRPC call over one HTTP/2 stream: takes the messages out of it one after the other, writes the answers in the same
+ * order, and ends it with a status. It stops reading while a message is being handled, while the client does not read its
+ * answers, and while the server holds as many bytes as it may.
+ */
+export class GrpcCall {
+  readonly #host: CallHost
+  readonly #stream: ServerHttp2Stream
+  readonly #frames: FrameReader
+  readonly #grant = (): void => this.#granted()
+  #sink: MessageSink | undefined
+  #deadline: NodeJS.Timeout | undefined
+  #answers: Buffer[] = []
+  #secret = false
+  #pumping = false
+  /** The end of this turn of the event loop will be told. */
+  #scheduled = false
+  /** Messages of this turn, and whether there were several in the last one. */
+  #messages = 0
+  #gathering = false
+  /** A message is being handled. */
+  #busy = false
+  /** The client does not read its answers. */
+  #full = false
+  /** The next message has to wait for others' bytes. */
+  #waiting = false
+  /** What the message under way has of the budget, and all that this call has of it. */
+  #share = 0
+  #reserved = 0
+  #halfClosed = false
+  #ended = false
+  #closed = false
+  #movedAt: number
+
+  constructor(host: CallHost, stream: ServerHttp2Stream) {
+    this.#host = host
+    this.#stream = stream
+    this.#frames = new FrameReader(host.maxMessageBytes)
+    this.#movedAt = host.tick
+  }
+
+  /** Listens. Everything that is wrong ends the call with a status. */
+  start(headers: IncomingHttpHeaders, open: OpenCall): void {
+    const stream = this.#stream
+    stream.on('close', () => this.#close())
+    try {
+      this.#startDeadline(headers['grpc-timeout'])
+      this.#sink = open(this)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    stream.on('data', (chunk: Buffer) => {
+      this.#movedAt = this.#host.tick
+      if (this.#ended) return
+      this.#frames.push(chunk)
+      if (this.#open) this.#pump()
+      else stream.pause()
+    })
+    stream.on('end', () => {
+      this.#halfClosed = true
+      this.#pump()
+    })
+    stream.on('drain', () => {
+      this.#movedAt = this.#host.tick
+      this.#full = false
+      this.#pump()
+    })
+  }
+
+  /** Ticks since anything was read or written. */
+  get restingTicks(): number {
+    return this.#host.tick - this.#movedAt
+  }
+
+  /** Whether a message is half here, being handled, or its answer not read. */
+  get underWay(): boolean {
+    return this.#busy || this.#waiting || this.#frames.partial || this.#stream.writableLength > 0
+  }
+
+  /** Whether the next step is the client's. */
+  get waitsForClient(): boolean {
+    return !this.#busy && !this.#waiting
+  }
+
+  get listensOnly(): boolean {
+    return this.#sink?.listensOnly === true
+  }
+
+  /** Sends a message with its prefix. A secret one is overwritten when it has been written. */
+  send(answer: Buffer, secret: boolean): void {
+    if (this.#ended) return
+    this.#answers.push(answer)
+    if (secret) this.#secret = true
+    if (!this.#pumping) this.#flush()
+  }
+
+  /** Ends the call. What was sent before arrives before. */
+  end(code: Status, message = ''): void {
+    if (this.#ended) return
+    this.#flush()
+    this.#ended = true
+    clearTimeout(this.#deadline)
+    const stream = this.#stream
+    if (stream.destroyed || stream.closed) return
+    if (!stream.headersSent) {
+      refuse(stream, code, message)
+      return
+    }
+    stream.once('wantTrailers', () => {
+      stream.sendTrailers({
+        'grpc-status': String(code),
+        ...(message !== '' && { 'grpc-message': encodedMessage(message) }),
+      })
+      stopReading(stream)
+    })
+    // What the client still sends is read and dropped, or its end would never be seen.
+    stream.resume()
+    stream.end()
+  }
+
+  /** Ends the call of a client that may not read any more: what it has not read in a moment is dropped. */
+  cut(code: Status, message: string): void {
+    this.end(code, message)
+    setTimeout(() => this.#stream.close(constants.NGHTTP2_CANCEL), patienceMs).unref()
+  }
+
+  #startDeadline(text: string | string[] | undefined): void {
+    if (text === undefined) return
+    const ms = typeof text === 'string' ? timeoutMs(text) : undefined
+    if (ms === undefined) throw new GrpcError(status.internal, 'the grpc-timeout is malformed')
+    // A timer of more than 2^31 ms would run at once; 24 days are as good as none.
+    if (ms > 2_147_483_647) return
+    this.#deadline = setTimeout(() => {
+      this.cut(status.deadlineExceeded, 'the deadline of the call has passed')
+    }, Math.ceil(ms))
+  }
+
+  #pump(): void {
+    if (this.#pumping || this.#closed) return
+    this.#pumping = true
+    try {
+      while (this.#open && this.#step());
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#pumping = false
+    }
+    if (this.#answers.length > 0) this.#flushNowOrSoon()
+    if (!this.#open) return
+    if (this.#halfClosed) this.#finish()
+    else if (this.#stream.isPaused()) this.#stream.resume()
+  }
+
+  /**
+   * A write costs more than an answer. Where the turn before brought this call several messages, its answers wait for the
+   * end of the turn and are written together; a lone answer is written at once.
+   */
+  #flushNowOrSoon(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#host.atEndOfTurn(this)
+    if (!this.#gathering) this.#flush()
+  }
+
+  /** What the host calls after {@link CallHost.atEndOfTurn}. */
+  endOfTurn(): void {
+    this.#scheduled = false
+    this.#gathering = this.#messages > 1
+    this.#messages = 0
+    this.#flush()
+  }
+
+  get #open(): boolean {
+    return !this.#busy && !this.#full && !this.#waiting && !this.#ended
+  }
+
+  /** Handles one message; false when there is none yet. */
+  #step(): boolean {
+    const length = this.#frames.length()
+    if (length === undefined || !this.#takeShare(length)) return false
+    const message = this.#frames.next()
+    if (message === undefined) return false
+    this.#share = 0
+    this.#messages += 1
+    const pending = this.#sink?.message(message)
+    // Answers to many small messages are written together, yet not without bound.
+    if (this.#answers.length >= 64) this.#flush()
+    if (pending === undefined) return true
+    this.#busy = true
+    pending.then(
+      () => this.#handled(),
+      (error: unknown) => {
+        this.#fail(error)
+        this.#handled()
+      },
+    )
+    return false
+  }
+
+  #handled(): void {
+    this.#busy = false
+    this.#movedAt = this.#host.tick
+    this.#pump()
+  }
+
+  #takeShare(length: number): boolean {
+    const share = ByteBudget.share(length)
+    if (share === 0 || this.#share > 0) return true
+    this.#share = share
+    if (this.#host.budget.take(share, this.#grant)) {
+      this.#reserved += share
+      return true
+    }
+    this.#waiting = true
+    return false
+  }
+
+  #granted(): void {
+    this.#waiting = false
+    this.#reserved += this.#share
+    this.#movedAt = this.#host.tick
+    this.#pump()
+  }
+
+  #giveBack(bytes: number): void {
+    if (bytes === 0) return
+    const returned = Math.min(bytes, this.#reserved)
+    this.#reserved -= returned
+    this.#host.budget.release(returned)
+  }
+
+  #flush(): void {
+    const answers = this.#answers
+    const [first] = answers
+    if (first === undefined) return
+    this.#answers = []
+    const stream = this.#stream
+    if (stream.destroyed || stream.closed) return
+    if (!stream.headersSent) stream.respond(answerHeaders, { waitForTrailers: true })
+    const batch = answers.length === 1 ? first : Buffer.concat(answers)
+    const secret = this.#secret
+    this.#secret = false
+    if (secret && batch !== first) for (const answer of answers) answer.fill(0)
+    const held = this.#reserved - this.#share
+    const written =
+      secret || held > 0
+        ? () => {
+            if (secret) batch.fill(0)
+            this.#giveBack(held)
+          }
+        : undefined
+    if (!stream.write(batch, written)) this.#full = true
+  }
+
+  #finish(): void {
+    if (this.#frames.partial) this.end(status.internal, 'the stream ended within a message')
+    else this.#sink?.halfClosed()
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof GrpcError) {
+      this.end(error.status, error.message)
+      return
+    }
+    this.#host.fault(error)
+    this.end(status.internal, 'internal error')
+  }
+
+  #close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#ended = true
+    clearTimeout(this.#deadline)
+    if (this.#waiting) this.#host.budget.leave(this.#grant)
+    this.#giveBack(this.#reserved)
+    this.#sink?.closed()
+    this.#host.left(this)
+  }
+}

@@ -1,0 +1,76 @@
+import type { Int64, ReceivedRecord, SentRecord } from './session-messages.ts'
+
+/** The library's record: JSON with base64. */
+interface WrittenRecord {
+  readonly Key: {
+    readonly Created: number
+    readonly Key: string
+    readonly ParentKeyMeta: { readonly KeyId: string; readonly Created: number }
+  }
+  readonly Data: string
+}
+
+/** What stands between the values of a record as the library writes it (contract section 2.2). */
+const beforeCreated = '{"Key":{"Created":'
+const beforeKey = ',"Key":"'
+const beforeKeyId = '","ParentKeyMeta":{"KeyId":"'
+const beforeParentCreated = '","Created":'
+const beforeData = '}},"Data":"'
+
+/**
+ * A record that the library has written, as the protocol carries it. The times of new keys are far below 2^53.
+ *
+ * The values are cut out where they stand, which costs a fifth of `JSON.parse` (0.2 against 1 µs for 64 bytes of data). An
+ * id with characters that JSON escapes is left to that.
+ */
+export function sentRecord(text: string): SentRecord {
+  const keyAt = text.indexOf(beforeKey, beforeCreated.length)
+  const keyIdAt = text.indexOf(beforeKeyId, keyAt)
+  const keyIdStart = keyIdAt + beforeKeyId.length
+  const keyIdEnd = text.indexOf('"', keyIdStart)
+  const dataAt = text.indexOf(beforeData, keyIdEnd)
+  const keyId = text.slice(keyIdStart, keyIdEnd)
+  const known =
+    text.startsWith(beforeCreated) && text.startsWith(beforeParentCreated, keyIdEnd) && text.endsWith('"}')
+  if (!known || keyAt < 0 || keyIdAt < 0 || dataAt < 0 || keyId.includes('\\')) return parsedRecord(text)
+  const created = Number(text.slice(keyIdEnd + beforeParentCreated.length, dataAt))
+  return {
+    key: {
+      created: Number(text.slice(beforeCreated.length, keyAt)),
+      key: text.slice(keyAt + beforeKey.length, keyIdAt),
+      parent_key_meta: { created, key_id: keyId },
+    },
+    data: text.slice(dataAt + beforeData.length, -2),
+  }
+}
+
+function parsedRecord(text: string): SentRecord {
+  const { Key, Data } = JSON.parse(text) as WrittenRecord
+  const { KeyId, Created } = Key.ParentKeyMeta
+  return {
+    key: { created: Key.Created, key: Key.Key, parent_key_meta: { created: Created, key_id: KeyId } },
+    data: Data,
+  }
+}
+
+/** A record that was received as the library reads it, or undefined when a part is missing. */
+export function recordText({ key, data }: ReceivedRecord): string | undefined {
+  const parent = key?.parent_key_meta
+  if (key === undefined || key === null || parent === undefined || parent === null) return undefined
+  return (
+    `{"Key":{"Created":${integer(key.created)},"Key":"${base64(key.key)}",` +
+    `"ParentKeyMeta":{"KeyId":${JSON.stringify(parent.key_id ?? '')},"Created":${integer(parent.created)}}},` +
+    `"Data":"${base64(data)}"}`
+  )
+}
+
+/** All 64 bits: what is no time of a key must not become one by rounding. */
+function integer(value: Int64 | number | undefined): string {
+  if (typeof value !== 'object') return String(value ?? 0)
+  return value.high === 0 ? String(value.low >>> 0) : value.toString()
+}
+
+function base64(bytes: Uint8Array | undefined): string {
+  if (bytes === undefined || bytes.length === 0) return ''
+  return (bytes as Buffer).toString('base64')
+}

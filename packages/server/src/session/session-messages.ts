@@ -1,0 +1,62 @@
+import { GrpcError, status } from '../grpc/status.ts'
+import { type MessageType, messageType, protobufRoot } from '../protobuf-root.ts'
+
+/** A 64-bit integer as protobufjs gives it: nothing of it is lost. */
+export interface Int64 {
+  readonly low: number
+  readonly high: number
+  toString(): string
+}
+
+export interface KeyMetaFields<Integer> {
+  readonly created?: Integer
+  readonly key_id?: string
+}
+
+/** Bytes are base64 text where they are to be sent, which spares a copy. */
+export interface EnvelopeKeyFields<Integer, Bytes> {
+  readonly created?: Integer
+  readonly key?: Bytes
+  readonly parent_key_meta?: KeyMetaFields<Integer> | null
+}
+
+export interface RecordFields<Integer, Bytes> {
+  readonly key?: EnvelopeKeyFields<Integer, Bytes> | null
+  readonly data?: Bytes
+}
+
+export type ReceivedRecord = RecordFields<Int64, Uint8Array>
+export type SentRecord = RecordFields<number, string>
+
+export interface SessionRequest {
+  /** Which of the others was last on the wire; undefined for an empty message. */
+  readonly request?: 'encrypt' | 'decrypt' | 'get_session'
+  readonly encrypt?: { readonly data?: Uint8Array }
+  readonly decrypt?: { readonly data_row_record?: ReceivedRecord | null }
+  readonly get_session?: { readonly partition_id?: string }
+}
+
+export interface SessionResponse {
+  readonly encrypt_response?: { readonly data_row_record: SentRecord }
+  readonly decrypt_response?: { readonly data: Uint8Array }
+  readonly error_response?: { readonly message: string }
+}
+
+const root = protobufRoot('appencryption.proto')
+const requests = messageType<SessionRequest>(root, 'asherah.apps.server.SessionRequest')
+
+export const sessionMethod = '/asherah.apps.server.AppEncryption/Session'
+export const sessionResponse: MessageType<SessionResponse> = messageType(
+  root,
+  'asherah.apps.server.SessionResponse',
+)
+
+/** @throws GrpcError for bytes that are no SessionRequest. */
+export function decodedRequest(bytes: Uint8Array): SessionRequest {
+  try {
+    return requests.decode(bytes)
+  } catch {
+    // The parser's own message may show what it stumbled over.
+    throw new GrpcError(status.internal, 'a message is no SessionRequest')
+  }
+}
