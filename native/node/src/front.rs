@@ -13,7 +13,10 @@ use sys::Status::napi_ok as OK;
 
 use crate::edge::{Env, Stop, Value};
 use crate::handle::{Kind, Table};
+use crate::keys;
 use crate::plaintext::Pool;
+use crate::rings;
+use crate::shared::Owner;
 use crate::wipe::Plain;
 
 /// No usable key in the ring: the control plane is to be asked, then the call made again.
@@ -61,10 +64,13 @@ struct Mailbox(*mut i32);
 
 /// The state of one environment; its callbacks carry its address.
 #[derive(Debug)]
-pub struct Front(RefCell<State>);
+pub struct Front {
+    state: RefCell<State>,
+    owner: Owner,
+}
 
 impl Front {
-    /// Makes the state of an environment, which ends with it.
+    /// Makes the state of an environment, which ends with it, as do the rings and keys that it has not given back.
     pub fn create(env: sys::napi_env) -> *const Front {
         static THREADS: AtomicU32 = AtomicU32::new(0);
         let state = State {
@@ -76,7 +82,7 @@ impl Front {
             is_due: false,
             mailbox: None,
         };
-        let front = Rc::into_raw(Rc::new(Front(RefCell::new(state))));
+        let front = Rc::into_raw(Rc::new(Front { state: RefCell::new(state), owner: Owner::of(env) }));
         // SAFETY: a live environment; the hook runs once, after the last callback. Were it refused, the state would stay.
         unsafe { sys::napi_add_env_cleanup_hook(env, Some(end), front.cast_mut().cast()) };
         front
@@ -84,15 +90,18 @@ impl Front {
 
     /// The state, which no other call of this thread is using.
     pub fn state(&self) -> Result<RefMut<'_, State>, Stop> {
-        self.0.try_borrow_mut().map_err(|_| Fault::Panic.into())
+        self.state.try_borrow_mut().map_err(|_| Fault::Panic.into())
     }
 }
 
 unsafe extern "C" fn end(front: *mut c_void) {
     // SAFETY: made by `Front::create`, and this runs once.
     let front = AssertUnwindSafe(unsafe { Rc::from_raw(front.cast_const().cast::<Front>()) });
+    let owner = front.owner;
     // A panic must not cross into Node, and nobody is there to be told.
     let _ = catch_unwind(move || drop(front));
+    let _ = catch_unwind(|| rings::close_all_of(owner));
+    let _ = catch_unwind(|| keys::release_all_of(owner));
 }
 
 impl State {

@@ -46,6 +46,17 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+impl<T> Slot<T> {
+    /// Makes the number that was given for it stale; whether there is another to give.
+    fn advance(&mut self, last_generation: u32) -> bool {
+        let has_more = self.generation < last_generation;
+        if has_more {
+            self.generation += 1;
+        }
+        has_more
+    }
+}
+
 impl<T> Table<T> {
     /// An empty table whose numbers are valid in the whole process.
     pub const fn of_process(kind: Kind) -> Self {
@@ -97,11 +108,23 @@ impl<T> Table<T> {
             .filter(|slot| slot.generation == generation)
             .ok_or(Fault::StaleHandle)?;
         let value = slot.value.take().ok_or(Fault::StaleHandle)?;
-        if slot.generation < self.last_generation {
-            slot.generation += 1;
+        if slot.advance(self.last_generation) {
             self.free.push(index);
         }
         Ok(value)
+    }
+
+    /// Takes out all that are `wanted`, in the order of their slots; their numbers are stale from now on.
+    pub fn remove_all(&mut self, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut removed = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let Some(value) = slot.value.take_if(|value| wanted(value)) else { continue };
+            removed.push(value);
+            if slot.advance(self.last_generation) {
+                self.free.push(index);
+            }
+        }
+        removed
     }
 
     #[inline]
@@ -134,6 +157,20 @@ mod tests {
         let third = table.insert("third").unwrap();
         assert_ne!(third, first);
         assert_eq!((table.get(first), table.get(third)), (Err(Fault::StaleHandle), Ok(&"third")));
+    }
+
+    #[test]
+    fn many_are_removed_at_once() {
+        let mut table = Table::of_process(Kind::Key);
+        let handles = [10, 11, 12, 13].map(|value| table.insert(value).unwrap());
+        table.remove(handles[2]).unwrap();
+        assert_eq!(table.remove_all(|value| value % 2 == 0), [10]);
+        let found = handles.map(|handle| table.get(handle).copied().ok());
+        assert_eq!(found, [None, Some(11), None, Some(13)]);
+        // The two slots are used again, under other numbers.
+        let again = [20, 22].map(|value| table.insert(value).unwrap());
+        assert_eq!(table.slots.len(), 4);
+        assert!(again.iter().all(|handle| !handles.contains(handle)));
     }
 
     #[test]

@@ -1,29 +1,32 @@
 //! Guarded memory and keys, by handle. Off the per-record path, so in napi-rs's own conversions.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use asherah_core::Fault;
 use asherah_core::memory::{self, Key, MemoryOptions, WRAPPED};
+use napi::Env;
 use napi_derive::napi;
 use zeroize::optimization_barrier;
 
 use crate::arguments::{Bytes, guarded};
-use crate::handle::{Kind, Table};
+use crate::handle::Kind;
+use crate::shared::{Owner, Shared};
 
-static KEYS: RwLock<Table<Arc<Key>>> = RwLock::new(Table::of_process(Kind::Key));
+static KEYS: Shared<Arc<Key>> = Shared::new(Kind::Key);
 
 /// The key of a handle.
 pub fn find(handle: f64) -> Result<Arc<Key>, Fault> {
-    KEYS.read().unwrap_or_else(PoisonError::into_inner).get(handle).cloned()
+    KEYS.find(handle)
 }
 
-/// Gives a key a handle.
-pub fn keep(key: Arc<Key>) -> Result<f64, Fault> {
-    KEYS.write().unwrap_or_else(PoisonError::into_inner).insert(key)
+/// Gives a key a handle, which is good until it is given back or `env` ends.
+pub fn keep(env: Env, key: Arc<Key>) -> Result<f64, Fault> {
+    KEYS.keep(Owner::of(env.raw()), key)
 }
 
-fn take(handle: f64) -> Result<Arc<Key>, Fault> {
-    KEYS.write().unwrap_or_else(PoisonError::into_inner).remove(handle)
+/// Gives back every handle that `owner` has left. Rings keep their keys.
+pub fn release_all_of(owner: Owner) {
+    drop(KEYS.take_all_of(owner));
 }
 
 /// The addon's version.
@@ -86,17 +89,17 @@ pub fn memory_status() -> MemoryReport {
 
 /// Makes a random key: its handle.
 #[napi]
-pub fn key_generate() -> f64 {
-    guarded(|| keep(Arc::new(Key::generate()?)))
+pub fn key_generate(env: Env) -> f64 {
+    guarded(|| keep(env, Arc::new(Key::generate()?)))
 }
 
 /// Takes 32 bytes as a key, and zeroes them whatever the result: its handle.
 #[napi]
-pub fn key_import(bytes: Bytes) -> f64 {
+pub fn key_import(env: Env, bytes: Bytes) -> f64 {
     guarded(|| {
         let mut copy = bytes.copy();
         bytes.wipe();
-        keep(Arc::new(Key::import(&mut copy)?))
+        keep(env, Arc::new(Key::import(&mut copy)?))
     })
 }
 
@@ -131,19 +134,19 @@ pub fn key_wrap(key: f64, under: f64, out: Bytes) -> f64 {
 
 /// Opens what `keyWrap` made: the handle of the key in it.
 #[napi]
-pub fn key_unwrap(wrapped: Bytes, under: f64) -> f64 {
+pub fn key_unwrap(env: Env, wrapped: Bytes, under: f64) -> f64 {
     guarded(|| {
         let under = find(under)?;
         // What is longer than any wrapped key is not worth a copy.
         if wrapped.len() != WRAPPED {
             return Err(Fault::KeyLength);
         }
-        keep(Arc::new(under.unwrap(&wrapped.copy())?))
+        keep(env, Arc::new(under.unwrap(&wrapped.copy())?))
     })
 }
 
 /// Gives a key's handle back: 0. A ring that has the key keeps it.
 #[napi]
 pub fn key_release(key: f64) -> f64 {
-    guarded(|| take(key).map(|_| 0.0))
+    guarded(|| KEYS.take(key).map(|_| 0.0))
 }

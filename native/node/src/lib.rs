@@ -22,6 +22,7 @@ mod plaintext;
 mod pool;
 mod records;
 pub mod rings;
+mod shared;
 mod text;
 mod wipe;
 

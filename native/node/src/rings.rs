@@ -2,22 +2,31 @@
 
 #![expect(clippy::too_many_arguments, reason = "an object would cost more than the call")]
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use asherah_core::ring::State;
 use asherah_core::{Fault, Freshness, Now, Ring, RingOptions, Standing};
+use napi::Env;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
 use crate::arguments::{Bytes, guarded};
-use crate::handle::{Kind, Table};
+use crate::handle::Kind;
 use crate::keys;
+use crate::shared::{Owner, Shared};
 
-static RINGS: RwLock<Table<Arc<Ring>>> = RwLock::new(Table::of_process(Kind::Ring));
+static RINGS: Shared<Arc<Ring>> = Shared::new(Kind::Ring);
 
 /// The ring of a handle.
 pub fn find(handle: f64) -> Result<Arc<Ring>, Fault> {
-    RINGS.read().unwrap_or_else(PoisonError::into_inner).get(handle).cloned()
+    RINGS.find(handle)
+}
+
+/// Closes every ring that `owner` has left. Calls of other threads that have their key finish; later ones are refused.
+pub fn close_all_of(owner: Owner) {
+    for ring in RINGS.take_all_of(owner) {
+        ring.close();
+    }
 }
 
 /// How a ring is made.
@@ -31,13 +40,13 @@ pub struct NewRing {
     pub accepted_suffixes: Vec<String>,
 }
 
-/// Makes a ring: its handle.
+/// Makes a ring, which any thread may use until it is closed or the one that made it ends: its handle.
 #[napi]
-pub fn ring_create(options: NewRing) -> f64 {
+pub fn ring_create(env: Env, options: NewRing) -> f64 {
     guarded(|| {
         let NewRing { capacity, suffix, accepted_suffixes } = options;
         let ring = Ring::new(&RingOptions { capacity: capacity as usize, suffix, accepted_suffixes });
-        RINGS.write().unwrap_or_else(PoisonError::into_inner).insert(ring)
+        RINGS.keep(Owner::of(env.raw()), ring)
     })
 }
 
@@ -125,7 +134,7 @@ pub fn ring_back_off(ring: f64, key_id: String, created: f64, until_monotonic_ms
 /// handle, to be given back, created (Unix seconds), expiry (Unix milliseconds), whether it was revoked, when it is to be
 /// checked and when that is overdue (monotonic milliseconds), and 0, 1 or 2 for fresh, due or overdue. 0: it is not in.
 #[napi]
-pub fn ring_get(ring: f64, key_id: String, created: f64, out: Bytes) -> f64 {
+pub fn ring_get(env: Env, ring: f64, key_id: String, created: f64, out: Bytes) -> f64 {
     guarded(|| {
         let ring = find(ring)?;
         let Some(entry) = ring.get(&key_id, seconds_or_latest(created)?, ring.now()) else { return Ok(0.0) };
@@ -138,7 +147,7 @@ pub fn ring_get(ring: f64, key_id: String, created: f64, out: Bytes) -> f64 {
             State::Overdue => 2.0,
         };
         let numbers = [
-            keys::keep(entry.key)?,
+            keys::keep(env, entry.key)?,
             entry.created as f64,
             entry.expires_at_ms as f64,
             f64::from(u8::from(entry.revoked)),
@@ -214,8 +223,7 @@ pub fn monotonic_ms() -> f64 {
 #[napi]
 pub fn ring_close(ring: f64) -> f64 {
     guarded(|| {
-        let ring = RINGS.write().unwrap_or_else(PoisonError::into_inner).remove(ring)?;
-        ring.close();
+        RINGS.take(ring)?.close();
         Ok(0.0)
     })
 }
