@@ -107,7 +107,8 @@ async function soak(
 }
 
 async function soakStore(store: SoakStore, folder: string, random: SeededRandom): Promise<Summary> {
-  const config: AsherahConfig = {
+  // The default time limits, with which the records are read in the end, when nothing fails any more.
+  const patient: AsherahConfig = {
     serviceName: 'soak',
     productId: 'asherah',
     kms: 'static',
@@ -118,10 +119,8 @@ async function soakStore(store: SoakStore, folder: string, random: SeededRandom)
     createdPrecision: 1,
     checkInterval: 1,
     ringSize,
-    connectTimeout: 700,
-    queryTimeout: 900,
-    callTimeout: 2_000,
   }
+  const config: AsherahConfig = { ...patient, connectTimeout: 700, queryTimeout: 900, callTimeout: 2_000 }
   const loads = Array.from({ length: workers }, (_, index): LoadTask => {
     const name = `worker-${index}`
     const share = (at: number): number => Math.floor((partitions * at) / workers)
@@ -177,7 +176,7 @@ async function soakStore(store: SoakStore, folder: string, random: SeededRandom)
   ending = true
   await making
   const { records, lost } = await readJournals(
-    config,
+    patient,
     loads.map(({ journal }) => journal),
   )
   const memory = compareThirds(samples)

@@ -108,8 +108,8 @@ describe('queries of a cold partition on PostgreSQL', { timeout: 240_000 }, () =
     const making = factory()
     await making.warm(ids)
     await making.closeAsync()
-    // 500 ids a query; the very first look-up, which is not kept waiting for others; the system key.
-    const most = ids.length / 500 + 2
+    // Up to 500 ids a query, fewer where questions come in as others are answered: a hundred at least, taken together.
+    const most = ids.length / 100
 
     const warming = factory()
     const warmed = await queriesOf(() => warming.warm(ids))

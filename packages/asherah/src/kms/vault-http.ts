@@ -53,7 +53,7 @@ export class VaultHttp {
   /** What the files of certificates held when the agent was made. */
   #pems: readonly (Buffer | undefined)[] = []
   #loading: Promise<Agent> | undefined
-  #closed = false
+  readonly #closing = new AbortController()
 
   constructor(place: VaultPlace) {
     this.#place = place
@@ -73,7 +73,7 @@ export class VaultHttp {
   }
 
   close(): void {
-    this.#closed = true
+    this.#closing.abort()
     this.#agent?.destroy()
   }
 
@@ -89,6 +89,8 @@ export class VaultHttp {
       return await this.#attempts(call, limit.signal)
     } catch (cause) {
       if (cause instanceof AsherahError) throw cause
+      // Nobody waits any more: such a call is one of the background.
+      if (this.#closing.signal.aborted) throw closedError()
       const { connectTimeoutMs, queryTimeoutMs } = this.#place
       if (limit.signal.aborted || cause instanceof ConnectTimeout) {
         const told = limit.signal.aborted ? queryTimeoutMs : connectTimeoutMs
@@ -116,14 +118,15 @@ export class VaultHttp {
       try {
         answer = await this.#follow(call, signal)
       } catch (error) {
+        if (this.#closing.signal.aborted) throw error
         // A certificate of short life is renewed in its file while the token goes on: its next login may be far away.
         if (call.repeatable && !signal.aborted && (await this.reload())) continue
         if (pauseMs === undefined || signal.aborted || !isPassing(error)) throw error
-        await pause(pauseMs, signal)
+        await pause(pauseMs, AbortSignal.any([signal, this.#closing.signal]))
         continue
       }
       if (pauseMs === undefined || !passingStatuses.includes(answer.status)) return answer
-      await pause(pauseMs, signal)
+      await pause(pauseMs, AbortSignal.any([signal, this.#closing.signal]))
     }
   }
 
@@ -177,11 +180,11 @@ export class VaultHttp {
   }
 
   async #getAgent(secure = this.#base.protocol === 'https:'): Promise<Agent> {
-    if (this.#closed) throw new AsherahError('ERR_CLOSED', 'The Vault KMS was closed: make a new one.')
+    if (this.#closing.signal.aborted) throw closedError()
     if (secure !== (this.#base.protocol === 'https:')) return this.#makeAgent(secure)
     this.#loading ??= this.#makeAgent(secure).then(
       (agent) => {
-        if (this.#closed) agent.destroy()
+        if (this.#closing.signal.aborted) agent.destroy()
         this.#agent = agent
         return agent
       },
@@ -221,6 +224,10 @@ export class VaultHttp {
 function retire(agent: Agent): void {
   agent.maxFreeSockets = 0
   for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy()
+}
+
+function closedError(): AsherahError {
+  return new AsherahError('ERR_CLOSED', 'The Vault KMS was closed: make a new one.')
 }
 
 class ConnectTimeout extends Error {
@@ -275,7 +282,8 @@ function codeOf(error: unknown): string {
   return String(code ?? name)
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer)
