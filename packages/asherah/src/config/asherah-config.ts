@@ -42,7 +42,8 @@ export interface AsherahConfig {
   /** The product that the service belongs to; part of every key id, so it can never be changed. */
   readonly productId: string
   /**
-   * Appended to the ids of newly written keys, on any metastore; no `_` and no white space. Empty means none.
+   * Appended to the ids of newly written keys, on any metastore; no `_`, no white space, and
+   * not the word that service and product share where they are one. Empty means none.
    */
   readonly regionSuffix?: string | Absent
   /**

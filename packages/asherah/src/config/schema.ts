@@ -106,7 +106,7 @@ export const schema: Readonly<Record<KeyName, KeySpec>> = {
     type: text,
     group: 'identity',
     meaning:
-      'Appended to the ids of newly written keys, on any metastore; no `_` and no white space. Empty means none.',
+      'Appended to the ids of newly written keys, on any metastore; no `_`, no white space, and not the word that service and product share where they are one. Empty means none.',
   },
   recoveryRegionSuffixes: {
     canonical: 'RecoveryRegionSuffixes',
