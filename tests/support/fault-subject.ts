@@ -1,8 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AsherahConfig } from '../../packages/asherah/src/index.ts'
+import { WatchedChild } from './watched-child.ts'
 
 /** A call of a session. */
 export interface SubjectCall {
@@ -45,20 +45,10 @@ const answerLimitMs = 30_000
 
 /** A process that uses the library while something between it and its backend is at fault. */
 export class FaultSubject {
-  readonly #child: ChildProcess
-  readonly #exit: Promise<readonly [code: number | null, signal: string | null]>
-  #errors = ''
+  readonly #child: WatchedChild
 
   private constructor(env: NodeJS.ProcessEnv) {
-    this.#child = fork(join(import.meta.dirname, 'fault-subject-program.ts'), [], {
-      env: { ...process.env, ...env },
-      execArgv: [],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    })
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      this.#errors += chunk.toString()
-    })
-    this.#exit = once(this.#child, 'exit') as Promise<[number | null, string | null]>
+    this.#child = new WatchedChild(join(import.meta.dirname, 'fault-subject-program.ts'), [], env)
   }
 
   static async start(config: AsherahConfig, env: NodeJS.ProcessEnv): Promise<FaultSubject> {
@@ -82,24 +72,24 @@ export class FaultSubject {
 
   /** Lets go of the process, which must end by itself now; fails when it does not within `limitMs`, or ends ill. */
   async end(limitMs: number): Promise<void> {
-    this.#child.disconnect()
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), limitMs)
-    const [code, signal] = await this.#exit
+    this.#child.process.disconnect()
+    const timer = setTimeout(() => this.#child.process.kill('SIGKILL'), limitMs)
+    const [code, signal] = await this.#child.exit
     clearTimeout(timer)
-    if (code !== 0) throw new Error(`the process ended with ${code ?? signal}: ${this.#errors}`)
+    if (code !== 0) throw new Error(`the process ended with ${code ?? signal}: ${this.#child.errors}`)
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL')
+    this.#child.process.kill('SIGKILL')
   }
 
   async #ask(command: SubjectCommand): Promise<unknown> {
-    const answer = once(this.#child, 'message')
-    this.#child.send(command)
+    const answer = once(this.#child.process, 'message')
+    this.#child.process.send(command)
     const late = sleep(answerLimitMs, undefined, { ref: false }).then(() => 'did not answer')
-    const first = await Promise.race([answer, late, this.#exit.then(() => 'ended')])
+    const first = await Promise.race([answer, late, this.#child.exit.then(() => 'ended')])
     if (typeof first === 'string')
-      throw new Error(`the process ${first} at ${JSON.stringify(command)}: ${this.#errors}`)
+      throw new Error(`the process ${first} at ${JSON.stringify(command)}: ${this.#child.errors}`)
     return first[0]
   }
 }

@@ -1,8 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { AsherahConfig } from '../../packages/asherah/src/index.ts'
 import { runTool } from './servers/tool.ts'
+import { WatchedChild } from './watched-child.ts'
 
 /** What a racing process is started for. */
 export type RacingTask =
@@ -35,20 +35,10 @@ const program = join(import.meta.dirname, 'racing-program.ts')
 
 /** A process that waits for {@link go} and then encrypts until it is killed. */
 export class RacingProcess {
-  readonly #child: ChildProcess
-  readonly #exit: Promise<readonly [code: number | null, signal: string | null]>
-  #errors = ''
+  readonly #child: WatchedChild
 
   private constructor(task: RacingTask & { readonly kind: 'race' }, env: NodeJS.ProcessEnv) {
-    this.#child = fork(program, [JSON.stringify(task)], {
-      env: { ...process.env, ...env },
-      execArgv: [],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    })
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      this.#errors += chunk.toString()
-    })
-    this.#exit = once(this.#child, 'exit') as Promise<[number | null, string | null]>
+    this.#child = new WatchedChild(program, [JSON.stringify(task)], env)
   }
 
   /** Starts one and waits until it is ready to {@link go}. */
@@ -57,20 +47,20 @@ export class RacingProcess {
     env: NodeJS.ProcessEnv = {},
   ): Promise<RacingProcess> {
     const racer = new RacingProcess(task, env)
-    const [first] = await Promise.race([once(racer.#child, 'message'), racer.#exit])
-    if (first !== 'ready') throw new Error(`a racing process ended before the race: ${racer.#errors}`)
+    const [first] = await Promise.race([once(racer.#child.process, 'message'), racer.#child.exit])
+    if (first !== 'ready') throw new Error(`a racing process ended before the race: ${racer.#child.errors}`)
     return racer
   }
 
   go(): void {
-    this.#child.send('go')
+    this.#child.process.send('go')
   }
 
   /** Kills it with SIGKILL; fails when it had ended by itself, which only an error makes it do. */
   async kill(): Promise<void> {
-    this.#child.kill('SIGKILL')
-    const [code, signal] = await this.#exit
-    if (signal !== 'SIGKILL') throw new Error(`a racing process ended with ${code}: ${this.#errors}`)
+    this.#child.process.kill('SIGKILL')
+    const [code, signal] = await this.#child.exit
+    if (signal !== 'SIGKILL') throw new Error(`a racing process ended with ${code}: ${this.#child.errors}`)
   }
 }
 

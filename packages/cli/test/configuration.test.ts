@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { schema } from 'asherah/admin'
+import { flagOf, schema, variableOf } from 'asherah/admin'
 import { formatDuration, parseDuration } from '../src/configuration/duration.ts'
-import { flagOf, textKeys, variableOf } from '../src/configuration/names.ts'
+import { textKeys } from '../src/configuration/names.ts'
 import { parseValue } from '../src/configuration/values.ts'
 
 describe('durations', () => {

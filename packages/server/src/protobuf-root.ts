@@ -2,20 +2,29 @@ import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
 import { packageFile } from './package-folder.ts'
 
-/** The protocols that this server speaks, as files in `proto/`. */
+const reflection = 'grpc/reflection/v1/reflection.proto'
+const olderReflection = 'grpc/reflection/v1alpha/reflection.proto'
+
+/** The protocols that this server speaks, under the names of files in `proto/`. */
 export const protoFiles = [
   'appencryption.proto',
   'grpc/health/v1/health.proto',
-  'grpc/reflection/v1/reflection.proto',
-  'grpc/reflection/v1alpha/reflection.proto',
+  reflection,
+  olderReflection,
 ] as const
 
 /** Reads one of them into a root of its own, with the names of fields as they are written. */
 export function protobufRoot(file: (typeof protoFiles)[number]): protobuf.Root {
   const root = new protobuf.Root()
-  protobuf.parse(readFileSync(packageFile(`proto/${file}`), 'utf8'), root, { keepCase: true })
+  protobuf.parse(protoText(file), root, { keepCase: true })
   root.resolveAll()
   return root
+}
+
+/** The older reflection differs from the newer in the name of its package only, and so has no file of its own. */
+function protoText(file: (typeof protoFiles)[number]): string {
+  if (file !== olderReflection) return readFileSync(packageFile(`proto/${file}`), 'utf8')
+  return protoText(reflection).replace('package grpc.reflection.v1;', 'package grpc.reflection.v1alpha;')
 }
 
 /** A message type of a root whose decoded messages have the members of `Message`. */

@@ -41,6 +41,17 @@ export const backends: Readonly<Record<string, () => Promise<FaultyBackend>>> = 
   Vault: vault,
 }
 
+function sqlMetastore(proxy: FaultProxy, connectionString: string) {
+  const poolMaxOpen = 4
+  return {
+    kind: 'metastore',
+    config: { ...staticKms, metastore: 'rdbms', connectionString, poolMaxOpen },
+    env: {},
+    proxy,
+    idleConnections: poolMaxOpen,
+  } as const
+}
+
 async function postgres(): Promise<FaultyBackend> {
   const primary = await PostgresServer.start({ certificates })
   const database = await createPostgresDatabase(primary.address)
@@ -51,16 +62,7 @@ async function postgres(): Promise<FaultyBackend> {
   let replica: PostgresServer | undefined
   const parameters = { sslmode: 'verify-full', sslrootcert: certificates.authority }
   return {
-    kind: 'metastore',
-    config: {
-      ...staticKms,
-      metastore: 'rdbms',
-      connectionString: database.url({ port: proxy.port, parameters }),
-      poolMaxOpen: 4,
-    },
-    env: {},
-    proxy,
-    idleConnections: 4,
+    ...sqlMetastore(proxy, database.url({ port: proxy.port, parameters })),
     faults: {
       ...networkFaults(proxy),
       'a crowd of calls': crowd(proxy),
@@ -105,16 +107,7 @@ async function mariaDb(): Promise<FaultyBackend> {
   let holder: { end(): Promise<void> } | undefined
   const parameters = { tls: 'true', 'ssl-ca': certificates.authority }
   return {
-    kind: 'metastore',
-    config: {
-      ...staticKms,
-      metastore: 'rdbms',
-      connectionString: database.url({ port: proxy.port, parameters }),
-      poolMaxOpen: 4,
-    },
-    env: {},
-    proxy,
-    idleConnections: 4,
+    ...sqlMetastore(proxy, database.url({ port: proxy.port, parameters })),
     faults: {
       ...networkFaults(proxy),
       'a crowd of calls': crowd(proxy),

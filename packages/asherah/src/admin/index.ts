@@ -24,4 +24,5 @@ export {
 } from './open-admin.ts'
 export { openRecordDatabase, type RecordDatabase, type RecordServer } from './record-database.ts'
 export { type ServiceKey, ServiceKeyIds } from './service-keys.ts'
+export { attributeOfFlag, flagOf, peerVariables, variableOf, variableOfFlag } from './setting-names.ts'
 export { OpenSystemKey, SystemKeySealer } from './system-key-sealer.ts'

@@ -67,29 +67,12 @@ export class VaultKms implements KeyManagementService {
 
   constructor(options: VaultOptions) {
     check(options)
-    const {
-      addr,
-      namespace,
-      caPath,
-      serverName,
-      clientCertPath,
-      clientKeyPath,
-      transitMount = 'transit',
-    } = options
-    const { connectTimeoutMs = 5000, queryTimeoutMs = 10_000 } = options
-    const limits = { connectTimeoutMs, queryTimeoutMs }
-    this.#http = new VaultHttp({
-      addr,
-      namespace,
-      caPath,
-      serverName,
-      clientCertPath,
-      clientKeyPath,
-      ...limits,
-    })
-    this.#token = new VaultToken(this.#http, options.auth)
-    this.#encryptPath = `${vaultPath(transitMount)}/encrypt/${encodeURIComponent(options.transitKey)}`
-    this.#decryptPath = `${vaultPath(transitMount)}/decrypt/${encodeURIComponent(options.transitKey)}`
+    const { auth, transitKey, transitMount = 'transit', ...rest } = options
+    const { connectTimeoutMs = 5000, queryTimeoutMs = 10_000, ...place } = rest
+    this.#http = new VaultHttp({ ...place, connectTimeoutMs, queryTimeoutMs })
+    this.#token = new VaultToken(this.#http, auth)
+    this.#encryptPath = `${vaultPath(transitMount)}/encrypt/${encodeURIComponent(transitKey)}`
+    this.#decryptPath = `${vaultPath(transitMount)}/decrypt/${encodeURIComponent(transitKey)}`
   }
 
   async encryptKey(key: Uint8Array): Promise<Uint8Array> {

@@ -171,41 +171,10 @@ export interface NativeBinding {
   /** A number of 0 or more is a place in this thread's slab (see `Plaintexts`). */
   decrypt(session: SessionHandle, record: string | Uint8Array, mode: number): ArrayBuffer | number
   decryptString(session: SessionHandle, record: string | Uint8Array, mode: number): string | number
-  // The same for `inputs[from]` to `inputs[to - 1]`, plain arrays without holes: the answers go to the front of `out`, and how
-  // many there are is the result. Fewer than asked for: `out` has `miss` or `overdue` behind the last answer, and that input
-  // needs its key first; or the last one's key is due for a check; or its place is in a fresh slab.
-  encryptMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    mode: number,
-    out: unknown[],
-  ): number
-  encryptStringMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    mode: number,
-    out: unknown[],
-  ): number
-  decryptMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    mode: number,
-    out: unknown[],
-  ): number
-  decryptStringMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    mode: number,
-    out: unknown[],
-  ): number
+  encryptMany: ManyCall
+  encryptStringMany: ManyCall
+  decryptMany: ManyCall
+  decryptStringMany: ManyCall
   /** The key that this thread's last decryption asked for, after `miss`, `overdue` or a due check. */
   question(): Question
 
@@ -234,6 +203,20 @@ export interface NativeBinding {
   /** Canaries found overwritten in this process since it was last asked. */
   takeCanaryFailures(): number
 }
+
+/**
+ * A record call for `inputs[from]` to `inputs[to - 1]`, plain arrays without holes: the answers go to the front of `out`, and
+ * how many there are is the result. Fewer than asked for: `out` has `miss` or `overdue` behind the last answer, and that input
+ * needs its key first; or the last one's key is due for a check; or its place is in a fresh slab.
+ */
+export type ManyCall = (
+  session: SessionHandle,
+  inputs: readonly unknown[],
+  from: number,
+  to: number,
+  mode: number,
+  out: unknown[],
+) => number
 
 /** Which key a decryption asked for. */
 export interface Question {

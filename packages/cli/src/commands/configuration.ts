@@ -1,6 +1,6 @@
-import { type KeyName, schema } from 'asherah/admin'
+import { flagOf, type KeyName, schema, variableOf } from 'asherah/admin'
 import type { CommandSpec } from '../command.ts'
-import { flagOf, isSecret, textKeys, variableOf } from '../configuration/names.ts'
+import { isSecret, textKeys } from '../configuration/names.ts'
 
 /** Lists the keys of the configuration with their flags and variables. */
 export const configurationCommand: CommandSpec = {

@@ -1,7 +1,7 @@
-import { type KeyName, schema } from 'asherah/admin'
+import { flagOf, type KeyName, schema, variableOf } from 'asherah/admin'
 import { type Command, Option } from 'commander'
 import { CommandError } from '../command-error.ts'
-import { flagOf, isSecret, textKeys, variableOf } from './names.ts'
+import { isSecret, textKeys } from './names.ts'
 
 const group = 'Configuration:'
 

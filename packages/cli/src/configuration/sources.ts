@@ -1,7 +1,15 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { type ConfigLayers, type KeyName, schema } from 'asherah/admin'
+import {
+  attributeOfFlag,
+  type ConfigLayers,
+  flagOf,
+  type KeyName,
+  peerVariables,
+  schema,
+  variableOf,
+} from 'asherah/admin'
 import { CommandError } from '../command-error.ts'
-import { flagOf, isSecret, textKeys, variableAliases, variableOf } from './names.ts'
+import { isSecret, textKeys } from './names.ts'
 import { parseValue } from './values.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -73,7 +81,7 @@ function readSecret(path: string): string {
 }
 
 function fromVariable(key: KeyName, environment: Environment): unknown {
-  const names = [variableOf(key), variableAliases[key]].flatMap((name) => name ?? [])
+  const names = [variableOf(key), peerVariables[key]].flatMap((name) => name ?? [])
   const name = names.find((candidate) => environment[candidate] !== undefined)
   if (name !== undefined) return parsedValue(key, environment[name] ?? '', name)
   const file = isSecret(key) ? environment[`${variableOf(key)}_FILE`] : undefined
@@ -97,7 +105,7 @@ function parsedValue(key: KeyName, text: string, label: string): unknown {
 
 /** The name under which commander keeps a flag. */
 function attributeOf(key: KeyName): string {
-  return flagOf(key).replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+  return attributeOfFlag(flagOf(key))
 }
 
 function sqliteOf(path: unknown): Partial<Record<KeyName, unknown>> {

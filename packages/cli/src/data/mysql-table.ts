@@ -2,15 +2,16 @@ import type { RecordServer } from 'asherah/admin'
 import {
   type KeyRange,
   quoted,
+  quotedTable,
   type RecordTable,
   type Replacement,
-  requireColumn,
+  requireColumns,
+  scanTimeoutMs,
   type TableNames,
   type TableRow,
   tableParts,
+  tableRow,
 } from './record-table.ts'
-
-const scanTimeoutMs = 3_600_000
 
 /** How keys of some type are read as text, and written. */
 interface KeyColumn {
@@ -32,7 +33,7 @@ export class MysqlTable implements RecordTable {
   private constructor(server: RecordServer, names: TableNames, keyColumn: KeyColumn) {
     const { table, columns, partitionColumn } = names
     this.#server = server
-    this.#table = qualified(table)
+    this.#table = quotedTable(table, '`')
     this.#key = column(names.keyColumn)
     this.#keyColumn = keyColumn
     this.#hasPartition = partitionColumn !== undefined
@@ -48,9 +49,7 @@ export class MysqlTable implements RecordTable {
         type: String(type).toLowerCase(),
         identifies: String(identifies) === '1',
       }))
-      const { type } = requireColumn(names, facts, names.keyColumn)
-      for (const name of names.columns) requireColumn(names, facts, name)
-      if (names.partitionColumn !== undefined) requireColumn(names, facts, names.partitionColumn)
+      const { type } = requireColumns(names, facts)
       return new MysqlTable(server, names, keyColumnOf(column(names.keyColumn), type))
     } catch (error) {
       await server.close()
@@ -120,10 +119,7 @@ export class MysqlTable implements RecordTable {
 
   async #rows(rest: string): Promise<readonly TableRow[]> {
     const { rows } = await this.#server.query(`SELECT ${this.#selected} FROM ${this.#table} t ${rest}`)
-    return rows.map(([key, ...others]) => {
-      const [partition, ...cells] = this.#hasPartition ? others : [undefined, ...others]
-      return { key: String(key), partition: optional(partition), cells: cells.map(optional) }
-    })
+    return rows.map((row) => tableRow(row, this.#hasPartition))
   }
 }
 
@@ -137,12 +133,6 @@ function columnsOfTable(table: string): string {
     SELECT 1 FROM information_schema.statistics s WHERE s.table_schema = c.table_schema AND s.table_name = c.table_name
     AND s.column_name = c.column_name AND s.non_unique = 0 AND s.sub_part IS NULL AND ${alone}) AS CHAR)
     FROM information_schema.columns c WHERE c.table_schema = ${schema} AND c.table_name = ${literal(second ?? first)}`
-}
-
-function qualified(table: string): string {
-  return tableParts(table)
-    .map((part) => quoted(part, '`'))
-    .join('.')
 }
 
 function column(name: string): string {
@@ -178,8 +168,4 @@ function literal(text: string): string {
 
 function bytes(text: string): string {
   return `x'${Buffer.from(text, 'utf8').toString('hex')}'`
-}
-
-function optional(value: unknown): string | undefined {
-  return value === null || value === undefined ? undefined : String(value)
 }

@@ -2,16 +2,15 @@ import type { RecordServer } from 'asherah/admin'
 import {
   type KeyRange,
   quoted,
+  quotedTable,
   type RecordTable,
   type Replacement,
   requireColumn,
+  scanTimeoutMs,
   type TableNames,
   type TableRow,
-  tableParts,
+  tableRow,
 } from './record-table.ts'
-
-/** Counting and looking for places reads a whole index. */
-const scanTimeoutMs = 3_600_000
 
 // Name, type, and whether the column tells rows apart: a unique index without a condition, over it alone.
 const columnsOfTable = `SELECT a.attname, format_type(a.atttypid, a.atttypmod), (a.attnotnull AND EXISTS (
@@ -44,7 +43,7 @@ export class PostgresTable implements RecordTable {
   ) {
     const { table, keyColumn, partitionColumn } = names
     this.#server = server
-    this.#table = qualified(table)
+    this.#table = quotedTable(table, '"')
     this.#key = `t.${quoted(keyColumn, '"')}`
     this.#keyType = keyType
     this.#columns = columns
@@ -59,7 +58,7 @@ export class PostgresTable implements RecordTable {
 
   static async open(server: RecordServer, names: TableNames): Promise<PostgresTable> {
     try {
-      const { rows } = await server.query(columnsOfTable, [qualified(names.table)])
+      const { rows } = await server.query(columnsOfTable, [quotedTable(names.table, '"')])
       const facts = rows.map(([name, type, identifies]) => ({
         name: String(name),
         type: String(type),
@@ -143,17 +142,8 @@ export class PostgresTable implements RecordTable {
       `SELECT ${this.#selected} FROM ${this.#table} t ${rest}`,
       values,
     )
-    return rows.map(([key, ...others]) => {
-      const [partition, ...cells] = this.#hasPartition ? others : [undefined, ...others]
-      return { key: String(key), partition: optional(partition), cells: cells.map(optional) }
-    })
+    return rows.map((row) => tableRow(row, this.#hasPartition))
   }
-}
-
-function qualified(table: string): string {
-  return tableParts(table)
-    .map((part) => quoted(part, '"'))
-    .join('.')
 }
 
 function recordColumn(name: string, type: string): RecordColumn {
@@ -162,8 +152,4 @@ function recordColumn(name: string, type: string): RecordColumn {
   if (type !== 'bytea')
     return { read: `${column}::text COLLATE "C"`, written: (value) => `${value}::${type}` }
   return { read: `convert_from(${column}, 'UTF8')`, written: (value) => `convert_to(${value}, 'UTF8')` }
-}
-
-function optional(value: unknown): string | undefined {
-  return value === null || value === undefined ? undefined : String(value)
 }

@@ -93,6 +93,34 @@ export function tableParts(table: string): readonly string[] {
   throw new CommandError('ERR_USAGE', '--table must be NAME or SCHEMA.NAME')
 }
 
+/** The facts of the key column, once every column that is named is known to be there. */
+export function requireColumns(names: TableNames, facts: readonly ColumnFacts[]): ColumnFacts {
+  const key = requireColumn(names, facts, names.keyColumn)
+  for (const name of names.columns) requireColumn(names, facts, name)
+  if (names.partitionColumn !== undefined) requireColumn(names, facts, names.partitionColumn)
+  return key
+}
+
+/** A row as a database answers it: its key, its partition where it has one, its cells. */
+export function tableRow([key, ...others]: readonly unknown[], hasPartition: boolean): TableRow {
+  const [partition, ...cells] = hasPartition ? others : [undefined, ...others]
+  return { key: String(key), partition: optional(partition), cells: cells.map(optional) }
+}
+
+function optional(value: unknown): string | undefined {
+  return value === null || value === undefined ? undefined : String(value)
+}
+
+/** Counting and looking for places reads a whole index. */
+export const scanTimeoutMs = 3_600_000
+
+/** The name of a table as SQL, whatever characters it has. */
+export function quotedTable(table: string, quote: '"' | '`'): string {
+  return tableParts(table)
+    .map((part) => quoted(part, quote))
+    .join('.')
+}
+
 /** A name as SQL, whatever characters it has. */
 export function quoted(name: string, quote: '"' | '`'): string {
   return quote + name.replaceAll(quote, quote + quote) + quote

@@ -6,12 +6,14 @@ import {
   type ColumnFacts,
   type KeyRange,
   quoted,
+  quotedTable,
   type RecordTable,
   type Replacement,
-  requireColumn,
+  requireColumns,
   type TableNames,
   type TableRow,
   tableParts,
+  tableRow,
 } from './record-table.ts'
 
 /** How long a statement waits for another process's lock. */
@@ -29,7 +31,7 @@ export class SqliteTable implements RecordTable {
   private constructor(database: DatabaseSync, names: TableNames) {
     const { table, keyColumn, columns, partitionColumn } = names
     this.#database = database
-    this.#table = qualified(table)
+    this.#table = quotedTable(table, '"')
     this.#key = quoted(keyColumn, '"')
     this.#hasPartition = partitionColumn !== undefined
     const others = [...(partitionColumn === undefined ? [] : [partitionColumn]), ...columns]
@@ -46,9 +48,7 @@ export class SqliteTable implements RecordTable {
     try {
       database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
       const facts = factsOf(database, names)
-      const { type } = requireColumn(names, facts, names.keyColumn)
-      for (const name of names.columns) requireColumn(names, facts, name)
-      if (names.partitionColumn !== undefined) requireColumn(names, facts, names.partitionColumn)
+      const { type } = requireColumns(names, facts)
       // Keys go through text, and only a column with a type makes of it what it was.
       if (type === '' || /BLOB/i.test(type)) {
         throw new CommandError('ERR_INPUT', `the key column must have a type, and not ${type || 'none'}`)
@@ -118,12 +118,8 @@ export class SqliteTable implements RecordTable {
   }
 
   #rows(rest: string, values: readonly string[]): readonly TableRow[] {
-    return this.#all(`SELECT ${this.#selected} FROM ${this.#table} ${rest}`, values).map(
-      ([key, ...others]) => {
-        const [partition, ...cells] = this.#hasPartition ? others : [undefined, ...others]
-        return { key: String(key), partition: optional(partition), cells: cells.map(optional) }
-      },
-    )
+    const rows = this.#all(`SELECT ${this.#selected} FROM ${this.#table} ${rest}`, values)
+    return rows.map((row) => tableRow(row, this.#hasPartition))
   }
 
   #all(text: string, values: readonly string[]): readonly (readonly unknown[])[] {
@@ -153,17 +149,7 @@ function factsOf(database: DatabaseSync, { table, keyColumn }: TableNames): read
     // SQLite lets NULL into primary keys.
     const nulls =
       called === keyColumn &&
-      ask(`SELECT 1 FROM ${qualified(table)} WHERE ${quoted(called, '"')} IS NULL LIMIT 1`).length > 0
+      ask(`SELECT 1 FROM ${quotedTable(table, '"')} WHERE ${quoted(called, '"')} IS NULL LIMIT 1`).length > 0
     return { name: called, type: String(column['type']), identifies: alone && !nulls }
   })
-}
-
-function qualified(table: string): string {
-  return tableParts(table)
-    .map((part) => quoted(part, '"'))
-    .join('.')
-}
-
-function optional(value: unknown): string | undefined {
-  return value === null || value === undefined ? undefined : String(value)
 }

@@ -1,4 +1,13 @@
-import { type KeyName, keyNames, schema } from 'asherah/admin'
+import {
+  attributeOfFlag,
+  flagOf,
+  type KeyName,
+  keyNames,
+  peerVariables,
+  schema,
+  variableOf,
+  variableOfFlag,
+} from 'asherah/admin'
 
 /** What the text of a flag or variable stands for. */
 export type FlagKind =
@@ -138,13 +147,13 @@ const ownFlags = {
 } as const satisfies Readonly<Record<string, ServeFlag>>
 
 /** Where the sidecars of other implementations have a name of their own for a key (contract section 7.3). */
-const peerNames: Readonly<Partial<Record<KeyName, { readonly flag: string; readonly variable?: string }>>> = {
-  serviceName: { flag: 'service' },
-  productId: { flag: 'product', variable: 'ASHERAH_PRODUCT_NAME' },
-  metastore: { flag: 'metastore', variable: 'ASHERAH_METASTORE_MODE' },
-  kms: { flag: 'kms', variable: 'ASHERAH_KMS_MODE' },
-  connectionString: { flag: 'conn' },
-  staticMasterKeyHex: { flag: 'static-key' },
+const peerFlags: Readonly<Partial<Record<KeyName, string>>> = {
+  serviceName: 'service',
+  productId: 'product',
+  metastore: 'metastore',
+  kms: 'kms',
+  connectionString: 'conn',
+  staticMasterKeyHex: 'static-key',
 }
 
 /** The keys that a text can give. */
@@ -162,24 +171,13 @@ const descriptions: Readonly<Partial<Record<KeyName, string>>> = {
 
 const defaults: Readonly<Partial<Record<KeyName, string>>> = { kms: 'aws' }
 
-function kebab(key: KeyName): string {
-  return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^dynamo-db/, 'dynamodb')
-}
-
-function variable(name: string): string {
-  return `ASHERAH_${name.replaceAll('-', '_').toUpperCase()}`
-}
-
 function flagsOf(key: KeyName): readonly ServeFlag[] {
   const { type, meaning, group, default: libraryDefault } = schema[key]
-  const peer = peerNames[key]
-  const usual = kebab(key)
-  const name = peer?.flag ?? usual
+  const usual = flagOf(key)
+  const name = peerFlags[key] ?? usual
   const shown = defaults[key] ?? (libraryDefault === undefined ? undefined : String(libraryDefault))
   const description = descriptions[key] ?? (group === 'without effect' ? `${noEffect}${meaning}` : meaning)
-  const environment = [
-    ...new Set([...(peer?.variable === undefined ? [] : [peer.variable]), variable(usual)]),
-  ]
+  const environment = [peerVariables[key] ?? [], variableOf(key)].flat()
   const made = (
     option: string,
     placeholder: string,
@@ -217,15 +215,13 @@ function flagsOf(key: KeyName): readonly ServeFlag[] {
 }
 
 function secretFileVariables(option: string, usual: string): readonly string[] {
-  return [...new Set([variable(option), `${variable(usual)}_FILE`])]
+  return [...new Set([variableOfFlag(option), `${variableOfFlag(usual)}_FILE`])]
 }
 
 /** Secrets that may stand in a variable: its name to the key. The library's own variables count beside them. */
 export const secretVariables: ReadonlyMap<string, KeyName> = new Map(
   textKeys.flatMap((key) =>
-    schema[key].type.kind === 'secret' && key !== 'connectionString'
-      ? [[variable(kebab(key)), key] as const]
-      : [],
+    schema[key].type.kind === 'secret' && key !== 'connectionString' ? [[variableOf(key), key] as const] : [],
   ),
 )
 
@@ -252,7 +248,5 @@ export function longName(flags: string): string {
 
 /** The name under which commander keeps it: `socketFile`. */
 export function attributeName(flags: string): string {
-  return longName(flags)
-    .slice(2)
-    .replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+  return attributeOfFlag(longName(flags).slice(2))
 }
