@@ -1,5 +1,6 @@
+import { parseDuration } from 'asherah/admin'
 import { CommandError } from './command-error.ts'
-import { formatDuration, parseDuration } from './configuration/duration.ts'
+import { formatDuration } from './configuration/duration.ts'
 
 /** Unix seconds as `2026-11-22T08:00:00Z`. */
 export function shownTime(seconds: number): string {

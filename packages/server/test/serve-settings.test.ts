@@ -14,7 +14,6 @@ import {
   type ServeSettings,
   serveFlags,
 } from '../src/index.ts'
-import { durationMs } from '../src/settings/duration.ts'
 import { memoryFlags, temporaryFolder } from './support/sidecar.ts'
 
 const read = (flags: Flags, environment: Environment = {}): ServeSettings =>
@@ -274,30 +273,6 @@ describe('a mistake is told with what to type', () => {
     assert.match(notices.join(), /--conn shows in the list of processes/)
     assert.ok(!notices.join().includes(secret))
   })
-})
-
-test('durations are read as Go writes them, and as bare seconds', () => {
-  const table: [text: string, ms: number | undefined][] = [
-    ['60m', 3_600_000],
-    ['1h30m', 5_400_000],
-    ['1.5h', 5_400_000],
-    ['.5s', 500],
-    ['1m0.5s', 60_500],
-    ['300ms', 300],
-    ['2us', 0.002],
-    ['0', 0],
-    ['3600', 3_600_000],
-    [' 90s ', 90_000],
-    ['', undefined],
-    ['-5s', undefined],
-    ['5', 5000],
-    ['5 s', undefined],
-    ['1d', undefined],
-    ['h', undefined],
-    ['1h-5m', undefined],
-    ['1.', undefined],
-  ]
-  for (const [text, ms] of table) assert.equal(durationMs(text, 1000), ms, text)
 })
 
 test('commander’s name of a flag is the one that is read', () => {

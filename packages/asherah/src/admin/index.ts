@@ -25,4 +25,5 @@ export {
 export { openRecordDatabase, type RecordDatabase, type RecordServer } from './record-database.ts'
 export { type ServiceKey, ServiceKeyIds } from './service-keys.ts'
 export { attributeOfFlag, flagOf, peerVariables, variableOf, variableOfFlag } from './setting-names.ts'
+export { type ParsedText, parseBoolean, parseDuration, parseList, parseMap } from './setting-text.ts'
 export { OpenSystemKey, SystemKeySealer } from './system-key-sealer.ts'

@@ -1,21 +1,9 @@
-const unitMs: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-}
-
-/** Milliseconds of a duration as Go writes it (`90m`, `1h30m`), days and weeks as well; undefined for anything else. */
-export function parseDuration(text: string): number | undefined {
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$/.test(text)) return undefined
-  let total = 0
-  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdw])/g)) {
-    total += Number(count) * (unitMs[unit ?? ''] ?? Number.NaN)
-  }
-  return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : undefined
-}
+const units = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const
 
 /** A duration as people read it: its two largest units, `3d 4h`. */
 export function formatDuration(milliseconds: number): string {
@@ -23,8 +11,7 @@ export function formatDuration(milliseconds: number): string {
   let rest = Math.abs(milliseconds)
   if (rest < 1000) return `${sign}${Math.round(rest)}ms`
   const parts: string[] = []
-  for (const unit of ['d', 'h', 'm', 's']) {
-    const size = unitMs[unit] ?? 1
+  for (const [unit, size] of units) {
     const count = Math.floor(rest / size)
     rest -= count * size
     if (count > 0) parts.push(`${count}${unit}`)
