@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs'
-import { constants } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import { join } from 'node:path'
 import { prepareGrpcClients } from '../tests/support/servers/grpc-clients.ts'
 import { mavenPackages, pythonPackages } from '../tests/support/servers/packages.ts'
@@ -56,7 +56,7 @@ async function runWithServers(patterns: readonly string[]): Promise<StepResult> 
     const servers = await startTestServers(file)
     console.log(`  servers are up after ${((performance.now() - start) / 1000).toFixed(1)} s`)
     try {
-      return await runNodeTests(files, interrupted.signal)
+      return await runNodeTests(files, availableParallelism(), interrupted.signal)
     } finally {
       await servers.stop()
     }

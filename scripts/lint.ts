@@ -7,7 +7,11 @@ const workspaceCargo = ['--workspace', '--all-targets', '--locked', '--quiet'] a
 
 /** TypeScript and everything that biome reads. */
 export const scriptLint: readonly Step[] = [
-  commandStep('tsc: all sources', bin('tsc'), ['--project', 'tsconfig.json', '--pretty', 'false']),
+  commandStep('tsc: all sources', bin('tsc'), [
+    ...['--project', 'tsconfig.json', '--pretty', 'false'],
+    // Only what has changed, and what depends on it: a few seconds in place of a quarter of a minute.
+    ...['--incremental', '--tsBuildInfoFile', join(root, 'build', 'all.tsbuildinfo')],
+  ]),
   commandStep('biome', bin('biome'), ['check', '--error-on-warnings', '--max-diagnostics=200', '.']),
 ]
 

@@ -1,11 +1,14 @@
-// Breaks one promise of the library after the other, in a copy, and expects the tests that hold it to notice.
+// Breaks one promise of the library after the other, in a copy, and expects the tests that hold it to notice: TypeScript
+// here, Rust in `native-mutants.ts`.
 // `node scripts/mutants.ts` tries all; words after it choose those whose names contain one of them.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from 'node:test'
+import { nativeMutants } from '../packages/asherah/test/native/mutants.ts'
 import { type Mutant, mutants, type Reference } from '../packages/asherah/test/semantics/mutants.ts'
 import { root } from './command.ts'
+import { tryNativeMutants } from './native-mutants.ts'
 import { failure, type Step, type StepResult } from './steps.ts'
 
 /** Longer than all tests of one mutant together take on a busy machine. */
@@ -25,8 +28,24 @@ export function mutantTests(words: readonly string[] = []): Step {
 }
 
 async function tryMutants(words: readonly string[]): Promise<StepResult> {
-  const chosen = mutants.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
-  if (chosen.length === 0) return failure('no mutant has such a name')
+  const isChosen = ({ name }: { readonly name: string }): boolean =>
+    words.length === 0 || words.some((word) => name.includes(word))
+  const chosen = mutants.filter(isChosen)
+  const native = nativeMutants.filter(isChosen)
+  const results = [
+    ...(chosen.length > 0 ? [await tryLibraryMutants(chosen)] : []),
+    ...(native.length > 0 ? [await tryNativeMutants(native)] : []),
+  ]
+  if (results.length === 0) return failure('no mutant has such a name')
+  return {
+    passed: results.reduce((sum, { passed }) => sum + passed, 0),
+    failed: results.reduce((sum, { failed }) => sum + failed, 0),
+    skipped: [],
+    output: results.map(({ output }) => output).join('\n'),
+  }
+}
+
+async function tryLibraryMutants(chosen: readonly Mutant[]): Promise<StepResult> {
   const unmutated = await inCopy(undefined, references(chosen))
   const fault = unmutated.broken ?? unmutated.failed
   if (fault !== undefined) return failure(`fails without a mutation: ${fault}`)

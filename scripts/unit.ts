@@ -21,9 +21,12 @@ export const slowSuites: readonly string[] = [
 /** Folders of tests that need servers, which `test:integration` starts. */
 export const serverSuites: readonly string[] = ['tests/integration/**', 'packages/*/test/integration/**']
 
+/** Files at once: one more than there are processors, since half of the files' time goes by waiting. */
+const atOnce = availableParallelism() + 1
+
 /** node:test over every package's tests and those that cross packages. */
 export function nodeTests(patterns: readonly string[], without: readonly string[] = []): Step {
-  return { name: 'node:test', action: () => runNodeTests(findTests(patterns, without)) }
+  return { name: 'node:test', action: () => runNodeTests(findTests(patterns, without), atOnce) }
 }
 
 /** cargo test over the Rust workspace, documentation examples included. */
@@ -39,7 +42,11 @@ function findTests(patterns: readonly string[], without: readonly string[]): str
 }
 
 /** node:test over these files, each in a process of its own that inherits this one's environment; `signal` ends them. */
-export async function runNodeTests(files: readonly string[], signal?: AbortSignal): Promise<StepResult> {
+export async function runNodeTests(
+  files: readonly string[],
+  concurrency: number,
+  signal?: AbortSignal,
+): Promise<StepResult> {
   if (files.length === 0) return { passed: 0, failed: 1, skipped: [], output: 'no test file was found' }
   // Each file is a process that would strip the types of all the sources again, which is half of what most files take.
   process.env['NODE_COMPILE_CACHE'] ??= join(root, 'build', 'compile-cache')
@@ -52,7 +59,7 @@ export async function runNodeTests(files: readonly string[], signal?: AbortSigna
   const events = runTests({
     cwd: root,
     files: [...files],
-    concurrency: availableParallelism(),
+    concurrency,
     timeout: testLimitMs,
     signal: signal === undefined ? stalled.signal : AbortSignal.any([stalled.signal, signal]),
   })

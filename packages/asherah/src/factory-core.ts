@@ -119,6 +119,7 @@ export class FactoryCore implements SessionHost {
         intermediateKeys: this.intermediateKeys.handle,
         systemKeys: this.#systemKeys.handle,
         masterKey: this.#masterKey,
+        backends: this.#engine.ownBackends,
       },
       this,
     )
@@ -211,8 +212,13 @@ export class FactoryCore implements SessionHost {
     droppedFactories.unregister(this)
     this.intermediateKeys.close()
     this.#systemKeys.close()
-    this.#bridge?.close()
+    const bridged = this.#bridge?.close()
     if (this.#masterKey !== undefined) this.native.keyRelease(this.#masterKey)
+    const ends = await Promise.allSettled([this.#closeEngine(), bridged])
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
+  }
+
+  async #closeEngine(): Promise<void> {
     await drive(this.#engine.close())
   }
 

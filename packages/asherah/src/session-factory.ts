@@ -32,6 +32,9 @@ export interface FactoryStats {
 /**
  * Makes sessions for one service and product. Keep one for the life of the process: it holds the keys in memory.
  *
+ * Close it when it is not needed any more. One that is dropped with all its sessions is closed when JavaScript collects it,
+ * and one of a thread that ended soon after; but a metastore or KMS of your own, an object or a module, is then not closed.
+ *
  * @example
  * ```ts
  * const factory = new SessionFactory({
@@ -135,7 +138,13 @@ export class SessionFactory {
     this.#core.close().catch((error: unknown) => this.#core.tellLateFailure(error))
   }
 
-  /** {@link close}, and waits until everything has ended. */
+  /**
+   * {@link close}, and waits until everything has ended: no connection that the library opened for this factory alone is
+   * left, in this thread or for its synchronous calls, and a SQLite file may be moved or deleted.
+   *
+   * @throws what closing the metastore or KMS failed with; AsherahError `ERR_TIMEOUT` when they take longer than
+   *   `callTimeout`
+   */
   async closeAsync(): Promise<void> {
     await this.#core.close()
   }

@@ -20,13 +20,18 @@ pub fn at(wall_ms: i64, mono_ms: u64) -> Now {
     Now { wall_ms, mono_ms }
 }
 
-pub fn key() -> Arc<Key> {
+/// Of the process, so that a test has it whichever runs first.
+pub fn ready() {
     prepare(&MemoryOptions { hot_slots: 64, require_locked: false }).expect("guarded memory");
+}
+
+pub fn key() -> Arc<Key> {
+    ready();
     Arc::new(Key::generate().expect("a key"))
 }
 
 pub fn imported(hex: &str) -> Arc<Key> {
-    prepare(&MemoryOptions { hot_slots: 64, require_locked: false }).expect("guarded memory");
+    ready();
     let digits: Vec<u32> = hex.chars().map(|digit| digit.to_digit(16).expect("hexadecimal")).collect();
     let mut bytes: Vec<u8> = digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect();
     Arc::new(Key::import(&mut bytes).expect("32 bytes"))
@@ -63,6 +68,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(ring: &Arc<Ring>, core: &str) -> Bench {
+        ready();
         Bench {
             session: Session::open(ring, core).expect("an open ring"),
             scratch: Scratch::new(),

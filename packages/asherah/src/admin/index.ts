@@ -1,6 +1,7 @@
 export { type Config, type ResolvedConfig, resolveConfig } from '../config/config.ts'
 export type { ConfigProblem } from '../config/problems.ts'
 export { type KeyName, type KeySpec, type KeyType, keyNames, schema } from '../config/schema.ts'
+export { createTable } from '../metastore/create-table.ts'
 export type { EnvelopeKeyRecord, KeyMeta, Metastore } from '../metastore/metastore.ts'
 export { type MetastoreSchema, metastoreSchema } from './create-schema.ts'
 export { guardedMemoryStatus } from './guarded-memory-health.ts'

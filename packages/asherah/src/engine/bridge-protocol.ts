@@ -24,8 +24,13 @@ export type BridgeMessage =
       /** Where the asker waits; laid out as {@link AnswerBuffer} says. */
       readonly answer: SharedArrayBuffer
     }
-  /** The asker's factory is closed. */
-  | { readonly kind: 'forget'; readonly intermediateKeys: RingHandle }
+  | {
+      /** The asker's factory is closed, or was dropped. */
+      readonly kind: 'forget'
+      readonly intermediateKeys: RingHandle
+      /** Where the asker waits until what was built for it has ended; absent where nobody waits. */
+      readonly answer?: SharedArrayBuffer
+    }
 
 /** What comes back. Errors cross as text; their causes as a name and a message. */
 export interface BridgeAnswer {
@@ -53,6 +58,10 @@ export class AnswerBuffer {
 
   reset(): void {
     Atomics.store(this.#header, 0, 0)
+  }
+
+  get answered(): boolean {
+    return Atomics.load(this.#header, 0) === 1
   }
 
   /** Blocks this thread; true when the answer is there. */

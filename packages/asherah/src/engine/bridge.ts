@@ -10,6 +10,8 @@ import { timeoutError } from './time-limit.ts'
 
 /** How often a waiting caller looks whether the bridge's thread still lives. */
 const lookMs = 25
+/** How often one that is closing, and does not block, looks for the answer. */
+const closingLookMs = 2
 
 /**
  * Answers questions on the one bridge thread of the process while the caller's thread blocks. The first question starts
@@ -70,9 +72,28 @@ export class Bridge implements BlockingPort {
     this.#lastAnswer = at
   }
 
-  /** Lets the bridge's thread drop what it built for this factory. */
-  close(): void {
-    if (this.#used) forgetOnBridge(this.#native, this.#engine.intermediateKeys)
+  /**
+   * Has the bridge's thread end what it built for this factory, and waits until it has.
+   *
+   * @throws AsherahError what ending it failed with; `ERR_TIMEOUT` after the time that a call may take
+   */
+  async close(): Promise<void> {
+    const generation = this.#native.bridgeGeneration()
+    if (!this.#used || generation === 0) return
+    const deadline = performance.now() + this.#callTimeoutMs
+    this.#buffer.reset()
+    post(this.#native, {
+      kind: 'forget',
+      intermediateKeys: this.#engine.intermediateKeys,
+      answer: this.#buffer.shared,
+    })
+    while (!this.#buffer.answered) {
+      // A thread that ends takes its connections with it.
+      if (this.#native.bridgeGeneration() !== generation) return
+      if (performance.now() >= deadline) throw timeoutError(this.#callTimeoutMs)
+      await new Promise((resolve) => setTimeout(resolve, closingLookMs))
+    }
+    this.#accept(this.#buffer.read())
   }
 
   #accept(answer: BridgeAnswer): void {
@@ -107,7 +128,7 @@ export class Bridge implements BlockingPort {
   }
 }
 
-/** Lets the bridge's thread, where there is one, drop what it built for this factory. */
+/** Has the bridge's thread, where there is one, end what it built for a factory that nobody has any more. */
 export function forgetOnBridge(native: NativeBinding, intermediateKeys: RingHandle): void {
   if (native.bridgeGeneration() !== 0) post(native, { kind: 'forget', intermediateKeys })
 }

@@ -30,15 +30,51 @@ export interface EngineParts {
   readonly sharedMetastore?: OpenOnce<Metastore>
 }
 
+/** Backends that the library opened itself, for one engine alone. They refer to nothing of the user's. */
+export interface OwnBackends {
+  readonly metastore: OpenOnce<Metastore> | undefined
+  readonly kms: OpenOnce<SystemKeyWrapper> | undefined
+}
+
 /** Ends what a metastore itself opened. */
 export function* closeMetastore(metastore: Metastore): Work<void> {
   if (metastore.close !== undefined) yield* settled(metastore.close())
+}
+
+/** Ends them both, where they are. */
+export function* closeBackends({ metastore, kms }: OwnBackends): Work<void> {
+  try {
+    if (metastore !== undefined) yield* metastore.close(closeMetastore)
+  } finally {
+    if (kms !== undefined) yield* kms.close((opened) => opened.close())
+  }
+}
+
+// What these refer to lives as long as they do, which may be longer than the engine: nothing but what they need.
+function metastoreOf(
+  { metastore, regionSuffix, limits }: EngineParts['config'],
+  secrets: BackendSecrets,
+): OpenOnce<Metastore> {
+  const config = { metastore, regionSuffix, limits }
+  return new OpenOnce(() => openMetastore(config, secrets))
+}
+
+function kmsOf(
+  { kms, limits, policy }: EngineParts['config'],
+  secrets: BackendSecrets,
+  native: NativeBinding,
+  masterKey: KeyHandle | undefined,
+): OpenOnce<SystemKeyWrapper> {
+  const config = { kms, limits, policy }
+  return new OpenOnce(() => openKms(config, secrets, native, masterKey))
 }
 
 /** Everything behind the key port: the backends, opened when first needed, and the hierarchy that works on them. */
 export class Engine {
   readonly inLine: InLineHost
   readonly hierarchy: KeyHierarchy
+  /** What of the backends may be ended when the engine was dropped: neither an object nor a module of the user's. */
+  readonly ownBackends: OwnBackends
   readonly #callTimeoutMs: number
   readonly #metastore: OpenOnce<Metastore>
   readonly #kms: OpenOnce<SystemKeyWrapper>
@@ -46,9 +82,13 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     const { native, config, clock, intermediateKeys, systemKeys } = parts
-    const metastore = parts.sharedMetastore ?? new OpenOnce(() => openMetastore(config, parts.secrets))
-    const kms = new OpenOnce(() => openKms(config, parts.secrets, native, parts.masterKey))
+    const metastore = parts.sharedMetastore ?? metastoreOf(config, parts.secrets)
+    const kms = kmsOf(config, parts.secrets, native, parts.masterKey)
     this.#ownsMetastore = parts.sharedMetastore === undefined
+    this.ownBackends = {
+      metastore: this.#ownsMetastore && isBuiltIn(config.metastore) ? metastore : undefined,
+      kms: isBuiltIn(config.kms) ? kms : undefined,
+    }
     this.#callTimeoutMs = config.callTimeoutMs
     this.#metastore = metastore
     this.#kms = kms
@@ -99,15 +139,15 @@ export class Engine {
 
   /** Ends what the backends themselves opened; a client that the user passed in stays open. */
   *close(): Work<void> {
-    try {
-      if (this.#ownsMetastore) yield* this.#metastore.close(closeMetastore)
-    } finally {
-      yield* this.#kms.close((kms) => kms.close())
-    }
+    yield* closeBackends({ metastore: this.#ownsMetastore ? this.#metastore : undefined, kms: this.#kms })
   }
 
   *#openBoth(): Work<void> {
     yield* this.#metastore.get()
     yield* this.#kms.get()
   }
+}
+
+function isBuiltIn({ kind }: { readonly kind: string }): boolean {
+  return kind !== 'object' && kind !== 'module'
 }

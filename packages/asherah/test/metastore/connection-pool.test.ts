@@ -205,6 +205,27 @@ test('close ends idle connections, and those in use when they are given back', a
   assert.deepEqual([pool.size, open()], [0, 0])
 })
 
+test('close waits for the connections that are on their way in or out', async () => {
+  const { pool, lines, open } = makePool({ maxIdle: 0, maxOpen: 1 }, 5)
+  const lease = await pool.acquire(false)
+  const [line] = lines
+  assert.ok(line !== undefined)
+  let left = false
+  line.end = async () => {
+    await sleep(20)
+    left = true
+    line.ended = true
+  }
+  lease.release()
+  // The place is free as soon as the connection is given up, so that another one is on its way in meanwhile.
+  const late = pool.acquire(false)
+  await pool.close()
+  assert.deepEqual([left, lines.length, open()], [true, 2, 1])
+  ;(await late).release()
+  await pool.close()
+  assert.deepEqual([pool.size, open()], [0, 0])
+})
+
 describe('a server that has no connection left', () => {
   test('serves every call on those that it gave, and is not asked again at once', async () => {
     const { pool, server } = makePool({}, 10_000)

@@ -95,5 +95,6 @@ describe('sessions of one partition never read another’s', () => {
 
 /** Partition `a` with the suffix, and partition `a_word`, would have one id. */
 function isOneWord(service: string, product: string, suffix: string): boolean {
-  return [...service.split('_'), ...product.split('_')].every((part) => part === suffix)
+  const words = [...service.split('_'), ...product.split('_')]
+  return suffix !== '' && words.every((part) => part === suffix)
 }

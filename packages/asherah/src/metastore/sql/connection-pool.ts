@@ -44,6 +44,8 @@ export class ConnectionPool implements ConnectionSource {
   #opening = 0
   /** How many we had when the server last had no connection left, and until when it is not asked again. */
   #ceiling: { readonly count: number; readonly until: number } | undefined
+  /** Connections on their way in or out; none of them is rejected. */
+  readonly #moving = new Set<Promise<void>>()
   #reaper: NodeJS.Timeout | undefined
   #closed = false
 
@@ -81,18 +83,18 @@ export class ConnectionPool implements ConnectionSource {
     return new Promise((resolve, reject) => {
       const call = new WaitingCall(fresh, resolve, reject)
       if (this.#isFull()) this.#wait(call)
-      else void this.#openFor(call)
+      else this.#move(this.#openFor(call))
     })
   }
 
-  /** Ends the idle connections; those in use end when they are released. */
+  /** Ends the idle connections, and waits for those on their way in or out; those in use end when they are released. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#reaper)
     const idle = this.#idle
     this.#idle = []
-    this.#count -= idle.length
-    await Promise.all(idle.map(({ connection }) => connection.end()))
+    for (const { connection } of idle) this.#forget(connection)
+    while (this.#moving.size > 0) await Promise.all(this.#moving)
   }
 
   #lease(connection: SqlConnection, reused: boolean): Lease {
@@ -135,6 +137,11 @@ export class ConnectionPool implements ConnectionSource {
       this.#forget(entry.connection)
     }
     return undefined
+  }
+
+  #move(moving: Promise<void>): void {
+    const moved = moving.finally(() => this.#moving.delete(moved))
+    this.#moving.add(moved)
   }
 
   async #openFor(call: WaitingCall): Promise<void> {
@@ -201,7 +208,7 @@ export class ConnectionPool implements ConnectionSource {
   #serveNext(): void {
     if (this.#isFull()) return
     const call = this.#waiting.shift()
-    if (call !== undefined) void this.#openFor(call)
+    if (call !== undefined) this.#move(this.#openFor(call))
   }
 
   #makeRoom(): void {
@@ -218,7 +225,7 @@ export class ConnectionPool implements ConnectionSource {
 
   #forget(connection: SqlConnection): void {
     this.#count -= 1
-    void connection.end()
+    this.#move(connection.end())
     this.#serveNext()
   }
 
