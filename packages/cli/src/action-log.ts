@@ -1,6 +1,5 @@
-import { closeSync, constants, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
-import { CommandError } from './command-error.ts'
+import { AppendOnlyFile } from './append-only-file.ts'
 
 /** One line of the log. */
 interface Entry {
@@ -19,31 +18,39 @@ interface Entry {
  * before it is done, so that no act is without its line, whatever ends the process.
  */
 export class ActionLog {
-  readonly path: string
+  readonly #file: AppendOnlyFile
   readonly #command: string
-  #file: number | undefined
 
   constructor(path: string, command: string) {
-    this.path = path
+    this.#file = new AppendOnlyFile(path, 'the log of what is done', '--log FILE names another one')
     this.#command = command
   }
 
-  /** Does something that changes what exists. */
+  /**
+   * Does something that changes what exists.
+   *
+   * @throws CommandError `ERR_ACTION_LOG`: when the first line cannot be written, and nothing was done; when the last one
+   * cannot, and it was.
+   */
   async act<T>(what: object, doing: () => T | Promise<T>): Promise<T> {
     this.#append('intends', what)
+    let result: T
     try {
-      const result = await doing()
-      this.#append('did', what)
-      return result
+      result = await doing()
     } catch (error) {
-      this.#append('failed', what)
+      try {
+        this.#append('failed', what)
+      } catch {
+        // What was intended is written down; why it failed is what has to be told.
+      }
       throw error
     }
+    this.#append('did', what)
+    return result
   }
 
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file)
-    this.#file = undefined
+    this.#file.close()
   }
 
   #append(event: Entry['event'], what: object): void {
@@ -56,37 +63,8 @@ export class ActionLog {
       event,
       what,
     }
-    try {
-      this.#file ??= open(this.path)
-      // One write of a whole line: two commands that append at once do not mix their lines.
-      writeSync(this.#file, `${JSON.stringify(entry)}\n`)
-      fsyncSync(this.#file)
-    } catch (cause) {
-      if (cause instanceof CommandError) throw cause
-      const { code = 'unknown error' } = cause as NodeJS.ErrnoException
-      throw new CommandError(
-        'ERR_ACTION_LOG',
-        `the log of what is done cannot be written: ${this.path} (${code})`,
-        '--log FILE names another one',
-        { cause },
-      )
-    }
+    this.#file.add(entry)
   }
-}
-
-function open(path: string): number {
-  const file = openSync(
-    path,
-    constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW,
-    0o600,
-  )
-  if (fstatSync(file).isFile()) return file
-  closeSync(file)
-  throw new CommandError(
-    'ERR_ACTION_LOG',
-    `the log of what is done must be a regular file, and ${path} is none`,
-    '--log FILE names another one',
-  )
 }
 
 function userName(): string {

@@ -1,6 +1,5 @@
-import { closeSync, constants, fsyncSync, openSync, writeSync } from 'node:fs'
 import type { EnvelopeKeyRecord, KeyRow } from 'asherah/admin'
-import { CommandError } from './command-error.ts'
+import { AppendOnlyFile } from './append-only-file.ts'
 
 /** A row as it was, as `keys restore` reads it; still wrapped, so it shows no key. */
 export interface BackupEntry {
@@ -20,29 +19,22 @@ export interface BackupEntry {
 /** An append-only file of rows as they were before they were changed; each is on the disk before its row is changed. */
 export class BackupFile {
   readonly path: string
-  #file: number | undefined
+  readonly #file: AppendOnlyFile
 
-  constructor(path: string) {
+  /** @param hint how to have another one. */
+  constructor(path: string, hint: string) {
     this.path = path
+    this.#file = new AppendOnlyFile(path, 'the backup, without which nothing is changed,', hint)
   }
 
+  /** @throws CommandError `ERR_ACTION_LOG` */
   add({ keyId, created, record }: KeyRow): void {
     const entry: BackupEntry = { time: new Date().toISOString(), keyId, created, record: plain(record) }
-    try {
-      const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants
-      this.#file ??= openSync(this.path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600)
-      writeSync(this.#file, `${JSON.stringify(entry)}\n`)
-      fsyncSync(this.#file)
-    } catch (cause) {
-      const { code = 'unknown error' } = cause as NodeJS.ErrnoException
-      const message = `the backup cannot be written, so nothing is changed: ${this.path} (${code})`
-      throw new CommandError('ERR_ACTION_LOG', message, '--backup FILE names another one', { cause })
-    }
+    this.#file.add(entry)
   }
 
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file)
-    this.#file = undefined
+    this.#file.close()
   }
 }
 

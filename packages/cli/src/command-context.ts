@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { type MergedConfig, mergeLayers, type ResolvedConfig, resolveLayers } from 'asherah/admin'
 import { ActionLog } from './action-log.ts'
 import { CommandError } from './command-error.ts'
@@ -9,7 +10,13 @@ import {
   type Sources,
 } from './configuration/sources.ts'
 import { Output } from './output.ts'
-import { type Progress, progressBar } from './progress.ts'
+import type { Progress } from './progress.ts'
+
+/** How long the event loop may get no turn. */
+const turnMs = 20
+
+/** The hint of an interruption where what is done shows in itself. */
+export const goesOn = 'type the same command again: it goes on where it stopped'
 
 /** Where a command runs. */
 export interface CommandHost {
@@ -29,6 +36,7 @@ export class CommandContext {
   readonly confirmed: boolean
   readonly log: ActionLog
   readonly #options: Options
+  #lastTurn = performance.now()
 
   constructor(name: string, options: Options, host: CommandHost) {
     this.host = host
@@ -72,16 +80,20 @@ export class CommandContext {
 
   /** A bar on stderr where that is a terminal. */
   progress(label: string, total: number): Progress {
-    return progressBar(this.host.stderr, label, total)
+    return this.output.progress(label, total)
   }
 
-  /** @throws CommandError `ERR_INTERRUPTED` when the user has interrupted: called where stopping leaves nothing half done. */
-  checkInterrupted(): void {
-    if (!this.signal.aborted) return
-    throw new CommandError(
-      'ERR_INTERRUPTED',
-      'interrupted',
-      'type the same command again: it goes on where it stopped',
-    )
+  /**
+   * Called where stopping leaves nothing half done, with what to type then.
+   *
+   * @throws CommandError `ERR_INTERRUPTED` when the user has interrupted.
+   */
+  async checkInterrupted(hint = 'type the same command again'): Promise<void> {
+    if (performance.now() - this.#lastTurn > turnMs) {
+      // With backends that answer at once, signals and timers would have to wait for the end.
+      await turn()
+      this.#lastTurn = performance.now()
+    }
+    if (this.signal.aborted) throw new CommandError('ERR_INTERRUPTED', 'interrupted', hint)
   }
 }

@@ -54,6 +54,19 @@ export class CommandError extends Error {
   }
 }
 
+/** An error of the library, with the next thing to type in what was being done. */
+export class HintedError extends Error {
+  override readonly name = 'HintedError'
+  override readonly cause: AsherahError
+  readonly hint: string
+
+  constructor(cause: AsherahError, hint: string) {
+    super(cause.message)
+    this.cause = cause
+    this.hint = hint
+  }
+}
+
 const configurationCodes: readonly AsherahErrorCode[] = [
   'ERR_CONFIG_INVALID',
   'ERR_NOT_BUILT_IN',
@@ -73,6 +86,7 @@ export function toldError(error: unknown): ToldError {
     const { code, message, hint } = error
     return { code, message, ...(hint !== undefined && { hint }), exitCode: error.exitCode }
   }
+  if (error instanceof HintedError) return { ...toldError(error.cause), hint: error.hint }
   if (error instanceof AsherahError) {
     const { code, message } = error
     if (configurationCodes.includes(code)) {

@@ -99,7 +99,11 @@ function tellError(error: unknown, argv: readonly string[], host: CommandHost): 
       host.stderr.write('asherah: no command is named\nhint: asherah --help\n')
       return exitCode.usage
     }
-    const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')
+    const message = error.message
+      .replace(/^error: /, '')
+      // What stands behind an unknown flag may be a secret.
+      .replace(/(unknown option '[^'=]*)=.*'/s, "$1'")
+      .replaceAll(/\s*\n\s*/g, ' ')
     return tell(new CommandError('ERR_USAGE', message, `${commandOf(argv)} --help`), argv, host)
   }
   return tell(error, argv, host)

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { SessionFactory } from 'asherah'
-import { ServerError, systemCode } from './errors.ts'
-import { GrpcServer, type TakeConnection, type TlsIdentity } from './grpc/grpc-server.ts'
+import { GrpcServer, type TakeConnection } from './grpc/grpc-server.ts'
+import { RenewedTls } from './renewed-tls.ts'
 import type { Log } from './server-log.ts'
 import { Health } from './services/health.ts'
 import { reflectionRoutes } from './services/reflection.ts'
@@ -19,6 +18,7 @@ export class Endpoint {
   readonly #factory: SessionFactory
   readonly #grpc: GrpcServer
   readonly #health = new Health(['asherah.apps.server.AppEncryption'])
+  readonly #tls: RenewedTls | undefined
   readonly #take: Readonly<Record<Entrance, TakeConnection>>
 
   private constructor(factory: SessionFactory, settings: EndpointSettings, log: Log) {
@@ -31,12 +31,11 @@ export class Endpoint {
       ...reflectionRoutes(),
     ])
     const plain = this.#grpc.plain(routes)
+    this.#tls =
+      settings.tls && new RenewedTls(settings.tls, (identity) => this.#grpc.secure(routes, identity), log)
     this.#take = {
       socket: plain,
-      tcp:
-        settings.tls === undefined
-          ? plain
-          : withCertificates(settings.tls, (tls) => this.#grpc.secure(routes, tls)),
+      tcp: this.#tls === undefined ? plain : (socket) => this.#tls?.take(socket),
       health: this.#grpc.plain(this.#health.routes),
     }
   }
@@ -63,6 +62,7 @@ export class Endpoint {
 
   /** Lets the streams finish for as long as `limitMs`, and closes the factory. */
   async close(limitMs: number): Promise<void> {
+    this.#tls?.close()
     this.#health.stopServing()
     await this.#grpc.drain(limitMs)
     await this.#factory.closeAsync()
@@ -73,27 +73,4 @@ export class Endpoint {
 export interface EndpointSettings extends Pick<ServeSettings, 'limits'> {
   readonly library: LibrarySettings
   readonly tls: TlsFiles | undefined
-}
-
-function withCertificates(files: TlsFiles, use: (identity: TlsIdentity) => TakeConnection): TakeConnection {
-  const check = 'check --tls-cert, --tls-key and --tls-client-ca'
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, 'utf8')
-    } catch (error) {
-      throw new ServerError('ERR_LISTEN', `${path} cannot be read (${systemCode(error)}); ${check}`)
-    }
-  }
-  const identity = {
-    certificate: read(files.certificate),
-    key: read(files.key),
-    clientAuthority: read(files.clientAuthority),
-  }
-  try {
-    return use(identity)
-  } catch (error) {
-    throw new ServerError('ERR_LISTEN', `the certificates cannot be used (${systemCode(error)}); ${check}`, {
-      cause: error,
-    })
-  }
 }

@@ -25,6 +25,7 @@ process.on('message', (message: ToWorker, socket?: Socket) => {
     case 'connection':
       // A client that has hung up meanwhile leaves nothing to take.
       if (socket !== undefined) endpoint?.take(message.entrance, socket)
+      tell({ kind: 'taken', id: message.id })
       break
     case 'drain':
       void end(message.limitMs)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -121,20 +122,7 @@ describe('--workers', () => {
     const folder = temporaryFolder(context)
     const flags: Record<string, string> = { ...fileFlags(folder), workers: '2', tcpAddress: '127.0.0.1:0' }
     const sidecar = await SidecarProcess.start(context, flags)
-    const children = (): number[] =>
-      readdirSync('/proc').flatMap((name) => {
-        if (!/^\d+$/.test(name)) return []
-        try {
-          const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
-          return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === sidecar.pid
-            ? [Number(name)]
-            : []
-        } catch {
-          // It has ended since the folder was read.
-          return []
-        }
-      })
-    const before = children()
+    const before = sidecar.children
     assert.equal(before.length, 2)
     const clients = Array.from({ length: 4 }, () => new SessionClient(`unix:${flags['socketFile']}`))
     context.after(() => {
@@ -154,14 +142,48 @@ describe('--workers', () => {
       2,
       'half of the connections were the other’s',
     )
-    for (let waited = 0; children().length < 2 && waited < 100; waited++) await sleep(100)
-    const after = children()
+    for (let waited = 0; sidecar.children.length < 2 && waited < 100; waited++) await sleep(100)
+    const after = sidecar.children
     assert.equal(after.length, 2)
     assert.ok(!after.includes(first))
     using again = new SessionClient(`unix:${flags['socketFile']}`)
-    assert.ok(await (await again.session('p')).encrypt(data))
+    const last = await again.session('p')
+    assert.ok(await last.encrypt(data))
+    const others = streams.filter((_, index) => ended[index] === undefined)
+    for (const stream of others) assert.ok(await stream.encrypt(data), 'the other worker went on')
     assert.equal(await sidecar.end('SIGTERM'), '0')
-    assert.deepEqual(children(), [])
+    for (const stream of [...others, last]) assert.equal((await stream.status).code, 14)
+    assert.deepEqual(sidecar.children, [])
+    assert.ok(!existsSync(flags['socketFile'] ?? ''))
+  })
+
+  test('one that hangs and dies leaves no client waiting, and no file open', {
+    timeout: 30_000,
+  }, async (context) => {
+    const flags: Record<string, string> = { ...fileFlags(temporaryFolder(context)), workers: '2' }
+    const sidecar = await SidecarProcess.start(context, flags)
+    const files = (): number => readdirSync(`/proc/${sidecar.pid}/fd`).length
+    const [first = 0] = sidecar.children
+    process.kill(first, 'SIGSTOP')
+    const before = files()
+    const connections = Array.from({ length: 10 }, () => connect(flags['socketFile'] ?? ''))
+    const closed = new Set<number>()
+    for (const [index, connection] of connections.entries()) {
+      connection.on('error', () => undefined)
+      connection.on('close', () => closed.add(index))
+      context.after(() => connection.destroy())
+    }
+    // Half of them are the other worker's, which has taken them by then.
+    while (files() < before + 5) await sleep(20)
+    await sleep(300)
+    process.kill(first, 'SIGKILL')
+    while (closed.size < 5) await sleep(20)
+    await sleep(100)
+    assert.equal(closed.size, 5)
+    using client = new SessionClient(`unix:${flags['socketFile']}`)
+    assert.ok(await (await client.session('p')).encrypt(data))
+    while (sidecar.children.length < 2) await sleep(50)
+    assert.ok(files() <= before, `${files()} files, and ${before} before`)
   })
 
   test('that cannot start say why', async (context) => {

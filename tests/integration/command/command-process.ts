@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,6 +53,11 @@ export class CommandFolder {
   /** Each line of the answers, with `--json`. */
   async json(...args: readonly string[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
     return jsonLines((await this.run(...args, '--json')).stdout)
+  }
+
+  /** Each line of the log of what was done. */
+  log(): readonly Readonly<Record<string, unknown>>[] {
+    return jsonLines(readFileSync(join(this.path, 'asherah-actions.log'), 'utf8'))
   }
 
   start(...args: readonly string[]): ChildProcess {

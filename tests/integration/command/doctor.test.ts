@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { createServer, request, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { createTable } from '../../../packages/asherah/src/metastore/create-table.ts'
 import { createDynamoDbTable } from '../../support/servers/dynamodb.ts'
@@ -10,6 +8,7 @@ import { createKmsKeys } from '../../support/servers/moto.ts'
 import { createPostgresDatabase } from '../../support/servers/postgres-database.ts'
 import { testServers } from '../../support/servers/test-servers.ts'
 import { CommandFolder, jsonLines } from './command-process.ts'
+import { type Planted, testPlanted } from './planted-fault.ts'
 
 /** Faults as they happen, each planted in a real server, file or limit; and what the doctor says of it. */
 
@@ -18,33 +17,6 @@ const identity = { serviceName: 'api', productId: 'catalog' }
 const staticKms = { kms: 'static', staticMasterKeyHex: '5c'.repeat(32) }
 const west = 'us-west-2'
 const east = 'us-east-1'
-
-interface Planted {
-  readonly config: object
-  readonly environment?: Readonly<Record<string, string>>
-  /** Shell, before the command. */
-  readonly preparation?: string
-  /** What must be found: the check, and what its message and its mend must have. */
-  readonly finds: readonly [level: 'fault' | 'warning', check: string, message: RegExp, mend: RegExp]
-  end?(): Promise<void> | void
-}
-
-/** A server between, whose answers are dated `seconds` later. */
-async function withWrongClock(target: string, seconds: number): Promise<Server> {
-  const server = createServer((incoming, outgoing) => {
-    const { method, headers, url = '/' } = incoming
-    const call = request(new URL(url, target), { method, headers }, (answer) => {
-      const date = new Date(Date.now() + seconds * 1000).toUTCString()
-      outgoing.writeHead(answer.statusCode ?? 500, { ...answer.headers, date })
-      answer.pipe(outgoing)
-    })
-    incoming.pipe(call)
-  })
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  return server
-}
 
 async function postgres(
   options: Parameters<typeof createPostgresDatabase>[1],
@@ -66,17 +38,6 @@ async function mariaDb(
   if (sql !== '') await database.query(sql)
   const config = { ...identity, ...staticKms, metastore: 'rdbms', connectionString: database.url() }
   return { config, finds, end: database.drop }
-}
-
-async function aws(
-  change: (arns: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
-  finds: Planted['finds'],
-): Promise<Planted> {
-  const regionMap = change(await createKmsKeys(servers.moto.endpoint, [west, east]))
-  return {
-    config: { ...identity, metastore: 'memory', kms: 'aws', regionMap, preferredRegion: west },
-    finds,
-  }
 }
 
 const { limited } = servers.postgres
@@ -178,26 +139,6 @@ const planted: Readonly<Record<string, () => Promise<Planted> | Planted>> = {
       /aws dynamodb create-table --table-name NotThere/,
     ],
   }),
-  'a key of one region that is not there, AWS KMS': () =>
-    aws(
-      (arns) => ({ ...arns, [east]: `${arns[east]}0` }),
-      ['fault', `KMS: ${east}`, /NotFoundException/, /ERR_KMS/],
-    ),
-  'a clock that is two minutes ahead, AWS KMS': async () => {
-    const server = await withWrongClock(servers.moto.endpoint, 120)
-    const { port } = server.address() as AddressInfo
-    return {
-      ...(await aws(
-        (arns) => arns,
-        ['fault', 'KMS: clock', /AWS KMS in us-west-2 is 1[12]\d(\.\d)? s ahead/, /NTP/],
-      )),
-      environment: { AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${port}` },
-      end: () => {
-        server.closeAllConnections()
-        server.close()
-      },
-    }
-  },
   'a lock limit that is too low': () => ({
     config: { ...sqlite, requireLockedMemory: true },
     // Root may lock without a limit unless that right is taken from it.
@@ -207,32 +148,7 @@ const planted: Readonly<Record<string, () => Promise<Planted> | Planted>> = {
 }
 
 describe('doctor', { timeout: 240_000 }, () => {
-  for (const [name, plant] of Object.entries(planted)) {
-    test(name, async () => {
-      const { config, environment = {}, preparation = ':', finds, end } = await plant()
-      const folder = new CommandFolder(environment)
-      try {
-        folder.write('asherah.json', config)
-        const { code, stdout, stderr } = await folder.runAfter(preparation, 'doctor', '--json')
-        const [level, check, message, mend] = finds
-        const findings = jsonLines(stdout)
-        const found = findings.find(
-          (finding) =>
-            finding['check'] === check &&
-            finding['level'] === level &&
-            message.test(String(finding['message'])),
-        )
-        assert.ok(found !== undefined, `${stdout}${stderr}`)
-        assert.match(String(found['mend']), mend)
-        assert.ok(Number(found['milliseconds']) >= 0)
-        assert.equal(code, findings.some((finding) => finding['level'] === 'fault') ? 4 : 0)
-        assert.doesNotMatch(stdout + stderr, /hidden|5c5c5c/)
-      } finally {
-        folder.remove()
-        await end?.()
-      }
-    })
-  }
+  testPlanted(planted)
 
   test('finds nothing where all is right', async () => {
     const database = await createPostgresDatabase(servers.postgres, { keyRecord: 'none' })

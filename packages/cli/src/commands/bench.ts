@@ -123,7 +123,7 @@ async function measure(
   while (performance.now() < end) {
     // Signals arrive only where the event loop gets a turn.
     await turn()
-    context.checkInterrupted()
+    await context.checkInterrupted()
     const chunkEnd = performance.now() + chunkMs
     while (performance.now() < chunkEnd) {
       const from = performance.now()
@@ -164,7 +164,7 @@ async function measureOnce(
   const progress = context.progress('measuring', partitions.length)
   try {
     for (const partition of partitions) {
-      context.checkInterrupted()
+      await context.checkInterrupted()
       const session = factory.getSession(partition)
       const from = performance.now()
       await operation(session)

@@ -5,7 +5,6 @@ import {
   type HealthCheck,
   metastoreChecks,
   type OpenedMetastore,
-  openMetastoreAndAdmin,
   ServiceKeyIds,
   SystemKeySealer,
 } from 'asherah/admin'
@@ -14,6 +13,7 @@ import type { CommandContext } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { clockChecks, configurationFindings, keyChecks, kmsChecks, memoryChecks } from '../doctor/checks.ts'
 import { type ExitCode, exitCode } from '../exit-code.ts'
+import { openPresent } from '../opened.ts'
 
 /** Checks everything that must be right before keys are relied on. Nothing is written. */
 export const doctorCommand: CommandSpec = {
@@ -42,7 +42,7 @@ class Doctor {
     if (config === undefined) return this.#end()
     await this.#look({ name: 'configuration', run: async () => configurationFindings(this.#context, config) })
     for (const check of memoryChecks(config)) await this.#look(check)
-    const opened = await this.#try('metastore', () => openMetastoreAndAdmin(this.#context.configuration()))
+    const opened = await this.#try('metastore', () => openPresent(this.#context.configuration()))
     const sealer = await this.#try('KMS', () => SystemKeySealer.open(this.#context.configuration()))
     try {
       if (opened !== undefined) await this.#all(metastoreChecks(config.metastore, opened.metastore))
@@ -57,7 +57,7 @@ class Doctor {
 
   async #all(checks: readonly HealthCheck[]): Promise<void> {
     for (const check of checks) {
-      this.#context.checkInterrupted()
+      await this.#context.checkInterrupted()
       await this.#look(check)
     }
   }

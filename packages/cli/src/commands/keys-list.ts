@@ -21,20 +21,20 @@ export const keysListCommand: CommandSpec = {
       .option('--older-than <duration>', 'those older than: 90d, 12h')
       .option('--created-before <time>', 'those created before: 2026-11-22T08:00:00Z, or Unix seconds')
   },
-  run: (context, { options }) =>
-    withMetastore(context, async ({ admin, ids, config }) => {
-      const { prefix, partition, system, state } = options
-      if (state !== undefined && !states.includes(String(state))) {
-        throw new CommandError('ERR_USAGE', `--state must be one of ${states.join(', ')}`)
-      }
-      const before = beforeOf(options)
+  run: async (context, { options }) => {
+    const { prefix, partition, system, state } = options
+    if (state !== undefined && !states.includes(String(state))) {
+      throw new CommandError('ERR_USAGE', `--state must be one of ${states.join(', ')}`)
+    }
+    const before = beforeOf(options)
+    return withMetastore(context, async ({ admin, ids, config }) => {
       const queries =
         typeof partition === 'string'
           ? ids.intermediateKeyIds(partition).map((keyId) => ({ keyId }))
           : [{ prefix: typeof prefix === 'string' ? prefix : system === true ? '_SK_' : '_' }]
       for (const query of queries) {
         for await (const row of everyRow(admin, query, context.output)) {
-          context.checkInterrupted()
+          await context.checkInterrupted()
           const view = keyView(row, ids, config)
           if (prefix === undefined && view.kind === 'other') continue
           if (system === true && !row.keyId.startsWith('_SK_')) continue
@@ -44,5 +44,6 @@ export const keysListCommand: CommandSpec = {
         }
       }
       return undefined
-    }),
+    })
+  },
 }

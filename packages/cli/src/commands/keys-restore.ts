@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import type { EnvelopeKeyRecord } from 'asherah/admin'
 import { type BackupEntry, BackupFile } from '../backup-file.ts'
 import type { CommandSpec } from '../command.ts'
+import { goesOn } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { withMetastore } from '../opened.ts'
 import { shownTime } from '../times.ts'
@@ -26,10 +27,10 @@ export const keysRestoreCommand: CommandSpec = {
         if (!entries.has(name)) entries.set(name, entry)
       }
       const counts = { restored: 0, same: 0 }
-      const backup = new BackupFile(`${path}.before-restore`)
+      const backup = new BackupFile(`${path}.before-restore`, 'make its folder writable')
       try {
         for (const { keyId, created, record } of entries.values()) {
-          context.checkInterrupted()
+          await context.checkInterrupted(goesOn)
           const row = await admin.get(keyId, created)
           if (row === undefined) {
             const message = `the row of ${shownTime(created)} under ${JSON.stringify(keyId)} is not there any more`

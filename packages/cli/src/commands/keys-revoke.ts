@@ -1,6 +1,7 @@
 import type { KeyRow } from 'asherah/admin'
 import { boundOf, boundText } from '../bound.ts'
 import type { CommandSpec } from '../command.ts'
+import { goesOn } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { keyLine, keyView } from '../key-view.ts'
 import { withMetastore } from '../opened.ts'
@@ -16,10 +17,10 @@ export const keysRevokeCommand: CommandSpec = {
   configured: true,
   destructive: true,
   declare: declareSelection,
-  run: (context, { options }) =>
-    withMetastore(context, async ({ admin, ids, config }) => {
+  run: async (context, { options }) => {
+    const selection = readSelection(options)
+    return withMetastore(context, async ({ admin, ids, config }) => {
       const { output, confirmed } = context
-      const selection = readSelection(options)
       const counts = { revoked: 0, already: 0, absent: 0 }
       let young = 0
       const revoke = async (row: KeyRow): Promise<keyof typeof counts> => {
@@ -29,7 +30,7 @@ export const keysRevokeCommand: CommandSpec = {
         return context.act({ revoke: keyId, created }, () => admin.markRevoked(keyId, created))
       }
       for await (const row of selectedRows(admin, ids, selection, output)) {
-        context.checkInterrupted()
+        await context.checkInterrupted(goesOn)
         const outcome = await revoke(row)
         counts[outcome] += 1
         if (outcome !== 'revoked') continue
@@ -56,7 +57,8 @@ export const keysRevokeCommand: CommandSpec = {
         return [confirmed ? done : dryRun(counts.revoked, 'revoke'), ...lines].join('\n')
       })
       return undefined
-    }),
+    })
+  },
 }
 
 /** The last word of a dry run. */

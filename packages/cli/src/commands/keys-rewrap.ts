@@ -9,7 +9,7 @@ import {
 } from 'asherah/admin'
 import { BackupFile } from '../backup-file.ts'
 import type { CommandSpec } from '../command.ts'
-import type { CommandContext } from '../command-context.ts'
+import { type CommandContext, goesOn } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { type Opened, withMetastore } from '../opened.ts'
 import { everyRow, selectedRows } from '../selection.ts'
@@ -48,7 +48,7 @@ export const keysRewrapCommand: CommandSpec = {
       const resolved = context.configurationOf(target)
       checkSamePlace(opened.config, resolved.config, target)
       const seals = await openBoth(context.configuration(), resolved)
-      const backup = new BackupFile(String(options['backup']))
+      const backup = new BackupFile(String(options['backup']), '--backup FILE names another one')
       try {
         const rewrap = new Rewrap(context, opened, seals, backup)
         const counts = await rewrap.all()
@@ -116,7 +116,7 @@ class Rewrap {
       let untouched = 0
       try {
         for (const row of rows) {
-          this.#context.checkInterrupted()
+          await this.#context.checkInterrupted(goesOn)
           if (await this.#one(row)) changed += 1
           else untouched += 1
           progress.advance()
@@ -138,6 +138,7 @@ class Rewrap {
     const keys = new Map<string, OpenSystemKey>()
     try {
       for (const row of await this.#systemKeys()) {
+        await this.#context.checkInterrupted(goesOn)
         const why = await to.whyNotSealedEverywhere(row.record.encryptedKey)
         if (why !== undefined) throw notProven(`the system key of ${shownTime(row.created)}`, why)
         keys.set(nameOf(row), await to.unwrap(row.record.encryptedKey))
@@ -148,6 +149,7 @@ class Rewrap {
         { prefix: '_IK_' },
         this.#context.output,
       )) {
+        await this.#context.checkInterrupted(goesOn)
         const parent = record.parentKeyMeta
         const key = parent === undefined ? undefined : keys.get(nameOf(parent))
         if (key === undefined || ids.identify(keyId) === undefined) continue

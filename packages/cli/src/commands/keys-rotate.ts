@@ -16,11 +16,12 @@ export const keysRotateCommand: CommandSpec = {
   configured: true,
   destructive: true,
   declare: declareSelection,
-  run: (context, { options }) =>
-    withMetastore(context, async (opened) => {
+  run: async (context, { options }) => {
+    const selection = readSelection(options)
+    return withMetastore(context, async (opened) => {
       const { output, confirmed } = context
       const { config, ids, metastore } = opened
-      const plan = await latestOf(context, opened, readSelection(options))
+      const plan = await latestOf(context, opened, selection)
       // System keys first, so that the intermediate keys made after them are sealed under the new ones.
       const order = plan.toSorted((one, other) => Number(isSystem(ids, other)) - Number(isSystem(ids, one)))
       if (order.length === 0) {
@@ -35,7 +36,7 @@ export const keysRotateCommand: CommandSpec = {
         const progress = context.progress('rotating', order.length)
         try {
           for (const { keyId, created } of order) {
-            context.checkInterrupted()
+            await context.checkInterrupted('--older-than DURATION leaves out what was rotated')
             const made = await context.act({ rotate: keyId, from: created }, () => rotation.rotate(keyId))
             progress.advance()
             await output.tell({ keyId, from: created, created: made.created }, () => {
@@ -62,7 +63,8 @@ export const keysRotateCommand: CommandSpec = {
         ].join('\n'),
       )
       return undefined
-    }),
+    })
+  },
 }
 
 /** The latest generation of each id that new keys are written under, where it is valid and old enough. */

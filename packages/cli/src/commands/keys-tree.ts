@@ -42,7 +42,7 @@ export const keysTreeCommand: CommandSpec = {
         }
       }
       for await (const row of everyRow(admin, { prefix: '_IK_' }, context.output)) {
-        context.checkInterrupted()
+        await context.checkInterrupted()
         const parent = row.record.parentKeyMeta
         if (ids.identify(row.keyId) === undefined || parent === undefined) continue
         const branch = branches.get(nameOf(parent)) ?? newBranch(parent, 'missing')

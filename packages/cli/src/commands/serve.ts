@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { flagOf } from 'asherah/admin'
 import {
   logTo,
   longName,
@@ -10,6 +11,8 @@ import {
 } from 'asherah-server'
 import { type Command, Option } from 'commander'
 import type { CommandSpec } from '../command.ts'
+import { refusedFlag } from '../configuration/flags.ts'
+import { isSecret, textKeys } from '../configuration/names.ts'
 
 /** Runs the gRPC sidecar until SIGTERM or SIGINT. It reads flags, variables and file by itself. */
 export const serveCommand: CommandSpec = {
@@ -19,6 +22,10 @@ export const serveCommand: CommandSpec = {
   destructive: false,
   declare(command) {
     for (const flag of serveFlags) declareFlag(command, flag)
+    const declared = new Set(command.options.map(({ long }) => long))
+    for (const key of textKeys.filter(isSecret)) {
+      if (!declared.has(`--${flagOf(key)}`)) command.addOption(refusedFlag(key))
+    }
   },
   async run({ host, signal }, { options }) {
     const log: ServerLog =

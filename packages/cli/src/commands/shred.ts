@@ -3,7 +3,7 @@ import { AsherahError, type AsherahSession, SessionFactory } from 'asherah'
 import type { KeyRow } from 'asherah/admin'
 import { boundOf } from '../bound.ts'
 import type { CommandSpec } from '../command.ts'
-import type { CommandContext } from '../command-context.ts'
+import { type CommandContext, goesOn } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { formatDuration } from '../configuration/duration.ts'
 import { type ExitCode, exitCode } from '../exit-code.ts'
@@ -173,7 +173,7 @@ async function destroy(
   // Until none is left: a process may have made one in between.
   for (let rows = await keysOf(context, opened, partitionId, suffixes); rows.length > 0; ) {
     for (const { keyId, created } of rows) {
-      context.checkInterrupted()
+      await context.checkInterrupted(goesOn)
       if (await context.act({ destroy: keyId, created }, () => opened.admin.remove(keyId, created)))
         destroyed += 1
     }

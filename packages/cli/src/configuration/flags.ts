@@ -26,15 +26,7 @@ function optionsOf(key: KeyName): readonly Option[] {
   const name = flagOf(key)
   const { meaning, type } = schema[key]
   if (isSecret(key)) {
-    const refused = new Option(`--${name} [secret]`, meaning).argParser(() => {
-      throw new CommandError(
-        'ERR_SECRET_FLAG',
-        `--${name} is a secret: a command line can be read by every process of this machine`,
-        `--${name}-file FILE, the variable ${variableOf(key)}, or "${key}" in the configuration file`,
-      )
-    })
-    // Without a value the parser is not called; the preset is what it is called with then.
-    return [refused.preset(''), new Option(`--${name}-file <file>`, `File with: ${meaning}`)]
+    return [refusedFlag(key), new Option(`--${name}-file <file>`, `File with: ${meaning}`)]
   }
   switch (type.kind) {
     case 'flag':
@@ -49,4 +41,22 @@ function optionsOf(key: KeyName): readonly Option[] {
     default:
       return [new Option(`--${name} <text>`, meaning)]
   }
+}
+
+/** The flag of a secret is there only to say so. */
+export function refusedFlag(key: KeyName): Option {
+  const name = flagOf(key)
+  return (
+    new Option(`--${name} [secret]`, schema[key].meaning)
+      .hideHelp()
+      // Without a value the parser is not called; the preset is what it is called with then.
+      .preset('')
+      .argParser(() => {
+        throw new CommandError(
+          'ERR_SECRET_FLAG',
+          `--${name} is a secret: a command line can be read by every process of this machine`,
+          `--${name}-file FILE, the variable ${variableOf(key)}, or "${key}" in the configuration file`,
+        )
+      })
+  )
 }

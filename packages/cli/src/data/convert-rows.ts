@@ -16,13 +16,13 @@ export async function convertRows(
   stream: RowStream,
   sink: Pick<Sink, 'write'>,
   convert: ConvertBatch,
-  betweenBatches: () => void,
+  betweenBatches: () => Promise<void>,
 ): Promise<number> {
   let batch: StreamRow[] = []
   let size = 0
   let count = 0
   const flush = async (): Promise<void> => {
-    betweenBatches()
+    await betweenBatches()
     if (count === 0) await sink.write(stream.heading)
     const cells = await convert(batch)
     await sink.write(batch.map((row, index) => row.text(cells[index] ?? [])).join(''))

@@ -1,6 +1,8 @@
 import type { RecordServer } from 'asherah/admin'
+import { CommandError } from '../command-error.ts'
 import {
   type KeyRange,
+  keyTypeError,
   quoted,
   quotedTable,
   type RecordTable,
@@ -139,23 +141,30 @@ function column(name: string): string {
   return `t.${quoted(name, '`')}`
 }
 
-/** Integers stand as digits: as text they would be compared as floating-point numbers. */
+/**
+ * Numbers stand as digits: as text they would be compared as floating-point numbers. Of other types the order of rows and
+ * the comparison with a text are not the same, as with ENUM, or the text is not exact, as with FLOAT.
+ */
 function keyColumnOf(key: string, type: string): KeyColumn {
-  if (/^(?:tiny|small|medium|big)?int$/.test(type)) {
-    return { read: `CAST(${key} AS CHAR)`, literal: integer }
+  if (/^(?:(?:tiny|small|medium|big)?int|decimal)$/.test(type)) {
+    return { read: `CAST(${key} AS CHAR)`, literal: number }
   }
   if (/^(?:var)?binary$/.test(type)) return { read: `HEX(${key})`, literal: (text) => `x'${hex(text)}'` }
-  return { read: `CAST(CONVERT(${key} USING utf8mb4) AS BINARY)`, literal }
+  if (/char$|text$|^uuid$/.test(type)) return { read: asBytes(key), literal }
+  throw keyTypeError(type, 'an integer, a DECIMAL, CHAR, VARCHAR, BINARY, VARBINARY or UUID')
 }
 
-function integer(text: string): string {
-  if (/^-?\d{1,20}$/.test(text)) return text
-  throw new TypeError('the key of a row is no integer')
+function number(text: string): string {
+  if (/^-?\d{1,65}(?:\.\d{1,38})?$/.test(text)) return text
+  throw new CommandError('ERR_INPUT', `${JSON.stringify(text)} is no key of this table: its keys are numbers`)
 }
 
 function hex(text: string): string {
   if (/^(?:[0-9A-F]{2})*$/i.test(text)) return text
-  throw new TypeError('the key of a row is no hexadecimal number')
+  throw new CommandError(
+    'ERR_INPUT',
+    `${JSON.stringify(text)} is no key of this table: its keys are hexadecimal`,
+  )
 }
 
 function asBytes(expression: string): string {

@@ -12,16 +12,19 @@ import {
   tableRow,
 } from './record-table.ts'
 
-// Name, type, and whether the column tells rows apart: a unique index without a condition, over it alone.
-const columnsOfTable = `SELECT a.attname, format_type(a.atttypid, a.atttypmod), (a.attnotnull AND EXISTS (
+// Name, type without its length, to which a cast would cut a value without a word, and whether the column tells rows apart: a unique index without a condition, over it alone.
+const columnsOfTable = `SELECT a.attname, format_type(a.atttypid, -1), (a.attnotnull AND EXISTS (
   SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
   AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum))::text
   FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 
-/** How a column of some type is read as text, compared and written. */
+/** How a column of some type is read, compared with a text, and written. */
 interface RecordColumn {
   readonly read: string
-  readonly written: (value: string) => string
+  /** What was read, as text. */
+  readonly decoded: (value: string) => string
+  readonly equals: (text: string) => string
+  readonly written: (text: string) => string
 }
 
 /** A table in PostgreSQL. */
@@ -102,14 +105,14 @@ export class PostgresTable implements RecordTable {
   }
 
   async replace(column: string, replacements: readonly Replacement[]): Promise<number> {
-    const { read, written } = this.#column(column)
+    const { equals, written } = this.#column(column)
     // The locks are of the rows as they are now, and the comparison too: what changed since the statement began is
     // looked at again by the server.
     const text = `WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS w (key, old, new)),
       held AS MATERIALIZED (SELECT ${this.#key} AS key, wanted.old, wanted.new FROM ${this.#table} t
         JOIN wanted ON ${this.#key} = wanted.key::${this.#keyType} FOR UPDATE OF t SKIP LOCKED)
       UPDATE ${this.#table} t SET ${quoted(column, '"')} = ${written('held.new')} FROM held
-      WHERE ${this.#key} = held.key AND ${read} = held.old`
+      WHERE ${this.#key} = held.key AND ${equals('held.old')}`
     const values = [
       replacements.map(({ key }) => key),
       replacements.map(({ from }) => from),
@@ -142,14 +145,34 @@ export class PostgresTable implements RecordTable {
       `SELECT ${this.#selected} FROM ${this.#table} t ${rest}`,
       values,
     )
-    return rows.map((row) => tableRow(row, this.#hasPartition))
+    const columns = [...this.#columns.values()]
+    return rows.map((row) => {
+      const { cells, ...rest } = tableRow(row, this.#hasPartition)
+      return {
+        ...rest,
+        cells: cells.map((cell, index) => (cell === undefined ? cell : columns[index]?.decoded(cell))),
+      }
+    })
   }
 }
 
 function recordColumn(name: string, type: string): RecordColumn {
   const column = `t.${quoted(name, '"')}`
-  // Compared byte by byte, whatever collation the column has.
-  if (type !== 'bytea')
-    return { read: `${column}::text COLLATE "C"`, written: (value) => `${value}::${type}` }
-  return { read: `convert_from(${column}, 'UTF8')`, written: (value) => `convert_to(${value}, 'UTF8')` }
+  if (type === 'bytea') {
+    const written = (text: string): string => `convert_to(${text}, 'UTF8')`
+    return {
+      // The server would refuse to read bytes that are no text.
+      read: `encode(${column}, 'base64')`,
+      decoded: (value) => Buffer.from(value, 'base64').toString('utf8'),
+      equals: (text) => `${column} = ${written(text)}`,
+      written,
+    }
+  }
+  return {
+    read: `${column}::text`,
+    decoded: (value) => value,
+    // Byte by byte, whatever collation the column has.
+    equals: (text) => `${column}::text COLLATE "C" = ${text}`,
+    written: (text) => `${text}::${type}`,
+  }
 }

@@ -86,6 +86,15 @@ export function requireColumn(
   )
 }
 
+/** For keys that cannot be told apart, or put in order, by their text. */
+export function keyTypeError(type: string, possible: string): CommandError {
+  return new CommandError(
+    'ERR_INPUT',
+    `the key column is of the type ${type}, by which rows cannot be gone through; it must be ${possible}`,
+    '--key-column NAME',
+  )
+}
+
 /** `schema.table` as its parts. */
 export function tableParts(table: string): readonly string[] {
   const parts = table.split('.')

@@ -2,7 +2,6 @@ import { SessionFactory } from 'asherah'
 import type { CommandContext } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import type { Options } from '../configuration/sources.ts'
-import { progressBar } from '../progress.ts'
 import { openSink, type Sink } from './sink.ts'
 import { openSource, type Source } from './text-source.ts'
 
@@ -34,15 +33,17 @@ export async function withStreams(
   const out = typeof options['out'] === 'string' ? options['out'] : undefined
   const source = openSource(typeof options['in'] === 'string' ? options['in'] : undefined, host)
   const sink = await openSink(out, options['force'] === true, host.stdout)
-  // Without its size there is nothing to measure the progress by.
-  const bar = source.bytes === undefined ? undefined : progressBar(host.stderr, verb, source.bytes)
+  // Without its size there is nothing to measure the progress by; and data on a terminal leaves no room for it.
+  const { bytes } = source
+  const shown = bytes !== undefined && (out !== undefined || !host.stdout.isTTY)
+  const bar = shown ? context.progress(verb, bytes) : undefined
   try {
     const { summary, text } = await work({ source, sink, onBytes: (count) => bar?.advance(count) })
-    context.checkInterrupted()
+    await context.checkInterrupted()
     await sink.finish()
     bar?.stop()
     if (out !== undefined) await output.tell(summary, () => text)
-    else if (output.json) output.note(JSON.stringify(summary))
+    else output.tellAside(summary)
   } finally {
     bar?.stop()
     await sink.discard()

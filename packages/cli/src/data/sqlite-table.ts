@@ -5,6 +5,7 @@ import { CommandError } from '../command-error.ts'
 import {
   type ColumnFacts,
   type KeyRange,
+  keyTypeError,
   quoted,
   quotedTable,
   type RecordTable,
@@ -18,6 +19,7 @@ import {
 
 /** How long a statement waits for another process's lock. */
 const busyTimeoutMs = 10_000
+const possibleKeys = 'an integer or a text'
 
 /** A table in an SQLite file. */
 export class SqliteTable implements RecordTable {
@@ -32,10 +34,11 @@ export class SqliteTable implements RecordTable {
     const { table, keyColumn, columns, partitionColumn } = names
     this.#database = database
     this.#table = quotedTable(table, '"')
-    this.#key = quoted(keyColumn, '"')
+    this.#key = orderedKey(database, names)
     this.#hasPartition = partitionColumn !== undefined
     const others = [...(partitionColumn === undefined ? [] : [partitionColumn]), ...columns]
-    this.#selected = [keyColumn, ...others].map((name) => `CAST(${quoted(name, '"')} AS TEXT)`).join()
+    const texts = [keyColumn, ...others].map((name) => `CAST(${quoted(name, '"')} AS TEXT)`)
+    this.#selected = [`typeof(${quoted(keyColumn, '"')})`, ...texts].join()
   }
 
   static open(path: string, names: TableNames): SqliteTable {
@@ -47,12 +50,9 @@ export class SqliteTable implements RecordTable {
     const database = new sqlite.DatabaseSync(path)
     try {
       database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
-      const facts = factsOf(database, names)
-      const { type } = requireColumns(names, facts)
+      const { type } = requireColumns(names, factsOf(database, names))
       // Keys go through text, and only a column with a type makes of it what it was.
-      if (type === '' || /BLOB/i.test(type)) {
-        throw new CommandError('ERR_INPUT', `the key column must have a type, and not ${type || 'none'}`)
-      }
+      if (type === '') throw keyTypeError('of any value', possibleKeys)
       return new SqliteTable(database, names)
     } catch (error) {
       database.close()
@@ -79,8 +79,8 @@ export class SqliteTable implements RecordTable {
   async keyAt(range: KeyRange, place: number): Promise<string | undefined> {
     const { where, values } = this.#within(range)
     const order = `ORDER BY ${this.#key} LIMIT 1 OFFSET ${place}`
-    const text = `SELECT CAST(${this.#key} AS TEXT) FROM ${this.#table} WHERE ${where} ${order}`
-    const [row] = this.#all(text, values)
+    const text = `SELECT ${this.#selected} FROM ${this.#table} WHERE ${where} ${order}`
+    const [row] = this.#all(text, values).map(withTextKey)
     return row === undefined ? undefined : String(row[0])
   }
 
@@ -119,7 +119,7 @@ export class SqliteTable implements RecordTable {
 
   #rows(rest: string, values: readonly string[]): readonly TableRow[] {
     const rows = this.#all(`SELECT ${this.#selected} FROM ${this.#table} ${rest}`, values)
-    return rows.map((row) => tableRow(row, this.#hasPartition))
+    return rows.map((row) => tableRow(withTextKey(row), this.#hasPartition))
   }
 
   #all(text: string, values: readonly string[]): readonly (readonly unknown[])[] {
@@ -129,20 +129,62 @@ export class SqliteTable implements RecordTable {
   }
 }
 
+/** SQLite lets any column hold any value, and only these come back from text as what they were. */
+function withTextKey([type, ...row]: readonly unknown[]): readonly unknown[] {
+  if (type === 'integer' || type === 'text') return row
+  throw keyTypeError(String(type).toUpperCase(), possibleKeys)
+}
+
+/** The key in the order in which it is unique, which an index may have of its own: in another one, rows could be equal. */
+function orderedKey(database: DatabaseSync, { table, keyColumn }: TableNames): string {
+  const { schema, name } = placeOf(table)
+  const collation = uniqueIndices(database, schema, name).find(
+    ({ column }) => column === keyColumn,
+  )?.collation
+  const key = quoted(keyColumn, '"')
+  return collation === undefined ? key : `${key} COLLATE ${quoted(collation, '"')}`
+}
+
+function placeOf(table: string): { readonly schema: string; readonly name: string } {
+  const [first = '', second] = tableParts(table)
+  return second === undefined ? { schema: 'main', name: first } : { schema: first, name: second }
+}
+
+type Ask = (text: string, ...values: readonly string[]) => readonly Readonly<Record<string, unknown>>[]
+
+function asking(database: DatabaseSync): Ask {
+  return (text, ...values) => database.prepare(text).all(...values)
+}
+
+/** Unique indices without a condition over one column each. */
+function uniqueIndices(
+  database: DatabaseSync,
+  schema: string,
+  table: string,
+): readonly { readonly column: string; readonly collation: string }[] {
+  const ask = asking(database)
+  return ask(
+    'SELECT name FROM pragma_index_list(?, ?) WHERE "unique" = 1 AND partial = 0',
+    table,
+    schema,
+  ).flatMap((index) => {
+    const members = ask(
+      'SELECT name, coll FROM pragma_index_xinfo(?, ?) WHERE key = 1',
+      String(index['name']),
+      schema,
+    )
+    const [only] = members
+    if (only === undefined || members.length > 1) return []
+    return [{ column: String(only['name']), collation: String(only['coll']) }]
+  })
+}
+
 function factsOf(database: DatabaseSync, { table, keyColumn }: TableNames): readonly ColumnFacts[] {
-  const parts = tableParts(table)
-  const [schema, name] = parts.length === 2 ? [parts[0] ?? 'main', parts[1] ?? ''] : ['main', parts[0] ?? '']
-  const ask = (text: string, ...values: readonly string[]): readonly Readonly<Record<string, unknown>>[] =>
-    database.prepare(text).all(...values)
+  const { schema, name } = placeOf(table)
+  const ask = asking(database)
   const columns = ask('SELECT name, type, "notnull", pk FROM pragma_table_info(?, ?)', name, schema)
   const keys = columns.filter(({ pk }) => Number(pk) > 0)
-  const unique = ask(
-    'SELECT name FROM pragma_index_list(?, ?) WHERE "unique" = 1 AND partial = 0',
-    name,
-    schema,
-  )
-    .map((index) => ask('SELECT name FROM pragma_index_info(?, ?)', String(index['name']), schema))
-    .flatMap((members) => (members.length === 1 ? [String(members[0]?.['name'])] : []))
+  const unique = uniqueIndices(database, schema, name).map(({ column }) => column)
   return columns.map((column) => {
     const called = String(column['name'])
     const alone = unique.includes(called) || (keys.length === 1 && keys[0]?.['name'] === called)

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { CommandContext } from '../command-context.ts'
+import { type CommandContext, goesOn } from '../command-context.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { KeyRange, RecordTable, Replacement, TableNames, TableRow } from './record-table.ts'
 import type { Renewal } from './renewal.ts'
@@ -44,10 +44,11 @@ export class TableRenewal {
   /** `onBatch` is told, after each part was committed, which key it ended with, and how many rows it had. */
   async run(range: KeyRange, onBatch: (last: string, rows: number) => void): Promise<void> {
     const { table, limit } = this.#work
+    const most = Math.min(table.batch, limit.mostAtOnce)
     let { after } = range
     for (;;) {
-      this.#context.checkInterrupted()
-      const rows = await table.page({ ...range, after }, table.batch)
+      await this.#context.checkInterrupted(goesOn)
+      const rows = await table.page({ ...range, after }, most)
       const last = rows.at(-1)
       if (last === undefined) return
       await this.#batch(rows)

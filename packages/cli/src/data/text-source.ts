@@ -1,5 +1,5 @@
 import { createReadStream, statSync } from 'node:fs'
-import { addAbortSignal } from 'node:stream'
+import { addAbortSignal, type Readable } from 'node:stream'
 import type { CommandHost } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 
@@ -17,34 +17,33 @@ export function openSource(
   path: string | undefined,
   { stdin, signal }: Pick<CommandHost, 'stdin' | 'signal'>,
 ): Source {
-  if (path === undefined) return { name: 'stdin', bytes: undefined, chunks: stdinChunks(stdin, signal) }
+  if (path === undefined)
+    return { name: 'stdin', bytes: undefined, chunks: chunksOf('stdin', () => stdin, signal) }
   try {
     const stats = statSync(path)
     if (stats.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
-    return { name: path, bytes: stats.isFile() ? stats.size : undefined, chunks: fileChunks(path) }
+    const stream = (): Readable => createReadStream(path, { highWaterMark: 256 * 1024 })
+    return {
+      name: path,
+      bytes: stats.isFile() ? stats.size : undefined,
+      chunks: chunksOf(path, stream, signal),
+    }
   } catch (cause) {
     throw unreadable(path, cause)
   }
 }
 
 /** Whoever interrupts does not wait for a writer that is slow. */
-async function* stdinChunks(
-  stdin: NodeJS.ReadStream,
+async function* chunksOf(
+  name: string,
+  open: () => Readable,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    yield* addAbortSignal(signal, stdin) as AsyncIterable<Buffer>
+    yield* addAbortSignal(signal, open()) as AsyncIterable<Buffer>
   } catch (cause) {
     if (signal.aborted) throw new CommandError('ERR_INTERRUPTED', 'interrupted', undefined, { cause })
-    throw unreadable('stdin', cause)
-  }
-}
-
-async function* fileChunks(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield* createReadStream(path, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>
-  } catch (cause) {
-    throw unreadable(path, cause)
+    throw unreadable(name, cause)
   }
 }
 

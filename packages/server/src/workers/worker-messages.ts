@@ -13,11 +13,13 @@ export type ToWorker =
       /** Holds secrets: the channel is a pair of sockets that no other process has. */
       readonly library: ConfigLayers
     }
-  | { readonly kind: 'connection'; readonly entrance: Entrance }
+  | { readonly kind: 'connection'; readonly entrance: Entrance; readonly id: number }
   | { readonly kind: 'drain'; readonly limitMs: number }
 
 /** What a worker answers. */
 export type FromWorker =
   | { readonly kind: 'ready' }
+  /** The connection with this id is the worker's now. */
+  | { readonly kind: 'taken'; readonly id: number }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'log'; readonly event: LogEvent }

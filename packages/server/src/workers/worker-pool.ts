@@ -101,10 +101,17 @@ export class WorkerPool {
 class Worker {
   readonly ended: Promise<string>
   readonly #child: ChildProcess
+  /** Connections that the worker has not taken yet. Until then they are open here too. */
+  readonly #handed = new Map<number, Socket>()
+  #count = 0
 
   private constructor(child: ChildProcess) {
     this.#child = child
-    this.ended = once(child, 'exit').then(([code, signal]) => String(signal ?? code))
+    this.ended = once(child, 'exit').then(([code, signal]) => {
+      // Nobody will ever answer these: their clients are to connect again.
+      for (const id of this.#handed.keys()) this.#letGo(id)
+      return String(signal ?? code)
+    })
   }
 
   static async start(start: ToWorker, write: ServerLog): Promise<Worker> {
@@ -114,6 +121,7 @@ class Worker {
       child.on('message', (message: FromWorker) => {
         if (message.kind === 'ready') resolve()
         else if (message.kind === 'log') write(message.event)
+        else if (message.kind === 'taken') worker.#letGo(message.id)
         else reject(new ServerError('ERR_WORKER', `a worker could not start: ${message.message}`))
       })
       child.on('error', (error) =>
@@ -130,13 +138,24 @@ class Worker {
   }
 
   hand(entrance: Entrance, socket: Socket): void {
-    // With an error the worker has just died, and the client sees its connection close.
+    const id = this.#count++
+    this.#handed.set(id, socket)
+    socket.on('error', () => undefined)
     this.#child.send(
-      { kind: 'connection', entrance } satisfies ToWorker,
+      { kind: 'connection', entrance, id } satisfies ToWorker,
       socket,
-      { keepOpen: false },
-      () => undefined,
+      { keepOpen: true },
+      (error) => {
+        // The worker has just died.
+        if (error !== null) this.#letGo(id)
+      },
     )
+  }
+
+  /** Closes this process's side of a connection; it ends when the worker has none. */
+  #letGo(id: number): void {
+    this.#handed.get(id)?.destroy()
+    this.#handed.delete(id)
   }
 
   async end(limitMs: number): Promise<void> {

@@ -93,6 +93,7 @@ export class SessionStream {
   readonly status: Promise<StatusObject>
   readonly #responses: Response[] = []
   readonly #waiting: { resolve(response: Response): void; reject(error: Error): void }[] = []
+  #ended: Error | undefined
 
   constructor(call: ClientDuplexStream<object, Response>) {
     this.call = call
@@ -104,7 +105,8 @@ export class SessionStream {
       else waiting.resolve(response)
     })
     void this.status.then(({ code, details }) => {
-      for (const { reject } of this.#waiting) reject(new Error(`the call ended: ${code} ${details}`))
+      this.#ended = new Error(`the call ended: ${code} ${details}`)
+      for (const { reject } of this.#waiting) reject(this.#ended)
       this.#waiting.length = 0
     })
   }
@@ -116,6 +118,7 @@ export class SessionStream {
   next(): Promise<Response> {
     const response = this.#responses.shift()
     if (response !== undefined) return Promise.resolve(response)
+    if (this.#ended !== undefined) return Promise.reject(this.#ended)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Flags } from '../../src/index.ts'
@@ -45,6 +45,21 @@ export class SidecarProcess {
 
   get pid(): number {
     return this.child.pid ?? 0
+  }
+
+  /** The processes that it has started and that live. */
+  get children(): readonly number[] {
+    return readdirSync('/proc').flatMap((name) => {
+      if (!/^\d+$/.test(name)) return []
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+        const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        return Number(parent) === this.pid ? [Number(name)] : []
+      } catch {
+        // It has ended since the folder was read.
+        return []
+      }
+    })
   }
 
   /** Bytes of resident memory, as the kernel counts them. */
