@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use napi::sys;
 
 use crate::edge::{Env, Stop, Value};
-use crate::wipe::wipe;
+use crate::wipe::wipe_unused;
 
 /// From so many bytes on, taking memory over is cheaper than copying: 2 µs with its end, as much as a copy of 32 KiB.
 pub const LARGE: usize = 128 << 10;
@@ -35,7 +35,7 @@ struct Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if self.is_secret {
-            wipe(&mut self.bytes);
+            wipe_unused(&mut self.bytes);
         }
         give(std::mem::take(&mut self.bytes));
     }

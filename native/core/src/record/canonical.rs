@@ -2,7 +2,7 @@
 
 use super::Buffer;
 use super::cursor::Cursor;
-use super::reader::{Envelope, Parent, key_id, sealed, wrapped_key};
+use super::reader::{Envelope, Parent, key_id, sealed_to_end, wrapped_key};
 
 /// Reads a record in the writer's own form: its key, and how many bytes of the buffer are its data. `None` is not a
 /// refusal: the whole reader decides then.
@@ -20,8 +20,6 @@ pub(super) fn read<'t>(text: &'t [u8], buffer: &mut Buffer) -> Option<(Envelope<
     cursor.literal(br#","Created":"#)?;
     let created = cursor.integer().ok()?;
     cursor.literal(br#"}},"Data":"#)?;
-    let len = sealed(&mut cursor, buffer).ok()?;
-    cursor.literal(b"}")?;
-    cursor.end().ok()?;
+    let len = sealed_to_end(&cursor, buffer)?;
     Some((Envelope { created: Some(made), wrapped, parent: Parent { key_id, created } }, len))
 }

@@ -14,7 +14,7 @@ use sys::Status::{napi_no_external_buffers_allowed, napi_ok};
 
 use super::memory::{Memory, Spare};
 use crate::edge::{Env, Stop, Value};
-use crate::wipe::wipe;
+use crate::wipe::wipe_unused;
 
 /// Bytes of canary before and after a result.
 pub const CANARY: usize = 16;
@@ -135,7 +135,7 @@ impl Slab {
         FAILURES.fetch_add(failures as u64, Ordering::Relaxed);
         let memory = self.memory();
         // SAFETY: the pool writes no more into this memory, and JavaScript does not run now.
-        wipe(unsafe { memory.slice(0, memory.len()) });
+        wipe_unused(unsafe { memory.slice(0, memory.len()) });
     }
 
     /// Makes the `ArrayBuffer`. `None` where the engine allows no memory but its own.

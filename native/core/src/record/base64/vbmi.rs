@@ -9,12 +9,16 @@ use std::arch::x86_64::{
     __m512i, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_mask_mov_epi8,
     _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_multishift_epi64_epi8,
     _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_test_epi8_mask,
+    _mm512_set1_epi64, _mm512_stream_si512, _mm512_test_epi8_mask, _mm_sfence,
 };
 
 /// Bytes and characters of one step.
 const BYTES: usize = 48;
 const CHARACTERS: usize = 64;
+/// From so many bytes on, their text is written past the caches: it would not stay in one until it is read, and each of its
+/// lines would be read from memory only to be overwritten. Of 1 MB into memory that was used 64 MiB ago that takes 110 µs
+/// and not 315.
+const STREAMED: usize = 256 << 10;
 
 const ALPHABET: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -95,12 +99,40 @@ unsafe fn encode(bytes: &[u8], mut out: *mut u8) {
         _mm512_permutexvar_epi8(sextets, alphabet)
     };
     let (steps, rest) = bytes.as_chunks::<BYTES>();
-    for step in steps {
-        // SAFETY: the mask loads a step's bytes alone; 64 bytes can be written for each.
+    // SAFETY: the mask loads a step's bytes alone.
+    let text = |step: &[u8; BYTES]| {
+        encode(unsafe { _mm512_maskz_loadu_epi8((1 << BYTES) - 1, step.as_ptr().cast()) })
+    };
+    if let [first, others @ ..] = steps
+        && bytes.len() >= STREAMED
+    {
+        // Such stores are of whole lines, so each takes the end of one step's text and the beginning of the next one's.
+        let lead = out.align_offset(CHARACTERS);
+        let places: [u8; CHARACTERS] = std::array::from_fn(|at| (lead + at) as u8);
+        // SAFETY: 64 bytes; 64 can be written for each step, and lines begin `lead` bytes behind `out`.
         unsafe {
-            let bytes = _mm512_maskz_loadu_epi8((1 << BYTES) - 1, step.as_ptr().cast());
-            _mm512_mask_storeu_epi8(out.cast(), u64::MAX, encode(bytes));
-            out = out.add(CHARACTERS);
+            let places = load(&places);
+            let mut before = text(first);
+            _mm512_mask_storeu_epi8(out.cast(), low(lead), before);
+            out = out.add(lead);
+            for step in others {
+                let after = text(step);
+                _mm512_stream_si512(out.cast(), _mm512_permutex2var_epi8(before, places, after));
+                before = after;
+                out = out.add(CHARACTERS);
+            }
+            _mm_sfence();
+            let left = _mm512_permutexvar_epi8(places, before);
+            _mm512_mask_storeu_epi8(out.cast(), low(CHARACTERS - lead), left);
+            out = out.add(CHARACTERS - lead);
+        }
+    } else {
+        for step in steps {
+            // SAFETY: 64 bytes can be written for each step.
+            unsafe {
+                _mm512_mask_storeu_epi8(out.cast(), u64::MAX, text(step));
+                out = out.add(CHARACTERS);
+            }
         }
     }
     if rest.is_empty() {
