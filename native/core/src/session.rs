@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Now;
 use crate::memory;
-use crate::record::{self, Buffer, Envelope, MAX_PAYLOAD, SEAL_OVERHEAD};
+use crate::record::{self, Buffer, DataRowRecord, Envelope, MAX_PAYLOAD, SEAL_OVERHEAD};
 use crate::ring::{Answer, Cell, Ring, Verdict};
 use crate::status::Fault;
 
@@ -177,22 +177,42 @@ impl Session {
         if let Err(fault) = memory::alive() {
             return Outcome::Fault(fault);
         }
-        let outcome = self.decrypt_read(record, now, tolerant, scratch, sink);
-        scratch.sealed.settle();
+        let Scratch { sealed, question } = scratch;
+        let outcome = self.decrypt_read(record::read(record, sealed), now, tolerant, question, sink);
+        sealed.settle();
         outcome
     }
 
-    fn decrypt_read<S: PlaintextSink + ?Sized>(
+    /// The same for a large record in memory that is the caller's to spoil: what it holds afterwards is no record any more,
+    /// and no plaintext.
+    pub fn decrypt_spoiling<S: PlaintextSink + ?Sized>(
         &self,
-        record: &[u8],
+        record: &mut [u8],
         now: Now,
         tolerant: bool,
         scratch: &mut Scratch,
         sink: &mut S,
     ) -> Outcome {
-        let Some(cell) = &self.pin.cell else { return Outcome::Fault(Fault::Closed) };
+        if let Err(fault) = memory::alive() {
+            return Outcome::Fault(fault);
+        }
         let Scratch { sealed, question } = scratch;
-        let record = match record::read(record, sealed) {
+        let outcome =
+            self.decrypt_read(record::read_in_place(record, sealed), now, tolerant, question, sink);
+        sealed.settle();
+        outcome
+    }
+
+    fn decrypt_read<S: PlaintextSink + ?Sized>(
+        &self,
+        record: Result<DataRowRecord<'_, '_>, Fault>,
+        now: Now,
+        tolerant: bool,
+        question: &mut Question,
+        sink: &mut S,
+    ) -> Outcome {
+        let Some(cell) = &self.pin.cell else { return Outcome::Fault(Fault::Closed) };
+        let record = match record {
             Ok(record) => record,
             Err(fault) => return Outcome::Fault(fault),
         };

@@ -49,7 +49,7 @@ pub struct State {
     pub scratch: Scratch,
     /// A record on its way in or out.
     pub record: Vec<u8>,
-    /// A plaintext on its way in or out; empty between calls.
+    /// A plaintext on its way in or out; zeroes between calls.
     pub plain: Plain,
     /// Where decrypted bytes go.
     pub pool: Pool,

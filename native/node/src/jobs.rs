@@ -68,8 +68,7 @@ struct Whole(Plain);
 
 impl PlaintextSink for Whole {
     fn place(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.0.0 = text::take(len);
-        self.0.0.resize(len, 0);
+        self.0.0 = text::take_filled(len);
         Some(&mut self.0.0)
     }
 }
@@ -310,12 +309,12 @@ impl Job {
                 outcome
             }
             Task::Decrypt { record, place } => {
-                let outcome = session.decrypt(record, now, tolerant, scratch, place);
+                let outcome = session.decrypt_spoiling(record, now, tolerant, scratch, place);
                 text::give(std::mem::take(record));
                 place.fault.map_or(outcome, Outcome::Fault)
             }
             Task::DecryptText { record, text, is_ascii } => {
-                let outcome = session.decrypt(record, now, tolerant, scratch, text);
+                let outcome = session.decrypt_spoiling(record, now, tolerant, scratch, text);
                 text::give(std::mem::take(record));
                 *is_ascii = text.0.0.is_ascii();
                 if !*is_ascii && str::from_utf8(&text.0.0).is_err() {

@@ -33,7 +33,7 @@ pub struct Passing<'t>(pub &'t mut Plain);
 impl PlaintextSink for Passing<'_> {
     fn place(&mut self, len: usize) -> Option<&mut [u8]> {
         if self.0.0.capacity() < len {
-            self.0.0 = text::take(len);
+            self.0.0 = text::take_filled(len);
         }
         self.0.0.resize(len, 0);
         Some(&mut self.0.0)
@@ -198,16 +198,31 @@ pub fn decrypt_string_one<'s>(env: Env<'s>, state: &mut State, asked: Asked<'s>)
     result.ok_or_else(|| Fault::Panic.into())
 }
 
+/// A record's text.
+enum Record<'r> {
+    /// JavaScript's own.
+    Theirs(&'r [u8]),
+    /// A copy.
+    Ours(&'r mut [u8]),
+}
+
 #[inline]
 fn open<S: PlaintextSink>(
     seat: &Seat,
-    record: &[u8],
+    record: Record<'_>,
     mode: i32,
     scratch: &mut Scratch,
     sink: &mut S,
 ) -> Outcome {
     let now = seat.session.ring().now();
-    seat.session.decrypt(record, now, mode & TOLERATE != 0, scratch, sink)
+    let tolerant = mode & TOLERATE != 0;
+    match record {
+        Record::Ours(record) if record.len() >= text::LARGE => {
+            seat.session.decrypt_spoiling(record, now, tolerant, scratch, sink)
+        }
+        Record::Ours(record) => seat.session.decrypt(record, now, tolerant, scratch, sink),
+        Record::Theirs(record) => seat.session.decrypt(record, now, tolerant, scratch, sink),
+    }
 }
 
 /// Reads a record given as a string or as its UTF-8, and does `work` with it.
@@ -216,10 +231,10 @@ fn with_record<T>(
     env: Env<'_>,
     value: Value<'_>,
     text: &mut Vec<u8>,
-    work: impl FnOnce(&[u8]) -> T,
+    work: impl FnOnce(Record<'_>) -> T,
 ) -> Result<T, Stop> {
     if env.text(value, MOST_RECORD, text)? {
-        let result = work(text);
+        let result = work(Record::Ours(text));
         if text.capacity() > KEPT {
             text::give(std::mem::take(text));
         }
@@ -229,7 +244,7 @@ fn with_record<T>(
     if view.len() > MOST_RECORD {
         return Err(Fault::TooLarge.into());
     }
-    Ok(view.read(work))
+    Ok(view.read(|record| work(Record::Theirs(record))))
 }
 
 impl State {

@@ -41,10 +41,24 @@ impl Drop for Lent {
     }
 }
 
+/// Each as long as what it held.
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Empty memory with room for `len` bytes: of an earlier text, or new, which costs a page fault for each page.
 pub fn take(len: usize) -> Vec<u8> {
+    let mut memory = take_any(len);
+    memory.clear();
+    memory
+}
+
+/// The same with `len` bytes in it, to be overwritten. Zeroes are written only where no earlier text was.
+pub fn take_filled(len: usize) -> Vec<u8> {
+    let mut memory = take_any(len);
+    memory.resize(len, 0);
+    memory
+}
+
+fn take_any(len: usize) -> Vec<u8> {
     if len < LARGE {
         return Vec::with_capacity(len);
     }
@@ -65,8 +79,7 @@ pub fn room_for_record(len: usize) -> usize {
 }
 
 /// Keeps memory that holds nothing secret for later texts, up to a limit.
-pub fn give(mut memory: Vec<u8>) {
-    memory.clear();
+pub fn give(memory: Vec<u8>) {
     if memory.capacity() < LARGE {
         return;
     }

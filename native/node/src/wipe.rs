@@ -39,10 +39,9 @@ pub fn wipe_unused(bytes: &mut [u8]) {
 pub struct Plain(pub Vec<u8>);
 
 impl Plain {
-    /// Zeroes what it holds and keeps the memory, unless there is more of it than `kept` bytes: then others may have it.
+    /// Zeroes what it holds, and keeps the zeroes, unless there is more memory than `kept` bytes: then others may have it.
     pub fn clear(&mut self, kept: usize) {
         wipe(&mut self.0);
-        self.0.clear();
         if self.0.capacity() > kept {
             text::give(std::mem::take(&mut self.0));
         }

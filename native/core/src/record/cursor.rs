@@ -49,6 +49,11 @@ impl<'t> Cursor<'t> {
         Cursor { text, at: 0 }
     }
 
+    /// Where it stands.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }

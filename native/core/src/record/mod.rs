@@ -13,7 +13,7 @@ mod writer;
 
 pub use buffer::Buffer;
 pub use escape::escape;
-pub use reader::{DataRowRecord, read};
+pub use reader::{DataRowRecord, read, read_in_place};
 pub use writer::{Envelope, write};
 
 /// Most bytes of a payload, in both directions: 64 MiB.

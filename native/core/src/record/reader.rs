@@ -10,7 +10,7 @@ use crate::status::Fault;
 pub(super) const MALFORMED: Fault = Fault::RecordMalformed;
 
 /// Most bytes of `Data`, decoded.
-const MAX_SEALED: usize = MAX_PAYLOAD + SEAL_OVERHEAD;
+pub(super) const MAX_SEALED: usize = MAX_PAYLOAD + SEAL_OVERHEAD;
 /// Characters of a wrapped data row key.
 const WRAPPED_TEXT: usize = base64::encoded_len(WRAPPED_KEY);
 
@@ -41,6 +41,21 @@ pub fn read<'t, 'b>(text: &'t [u8], buffer: &'b mut Buffer) -> Result<DataRowRec
     };
     let Parent { key_id, created: key_created } = parent;
     Ok(DataRowRecord { created, wrapped, key_id, key_created, data: buffer.filled(len) })
+}
+
+/// The same for a large record, whose `Data` is decoded where it stands if the record is in the writer's own form: the text
+/// holds the sealed payload then, and is a record no more.
+///
+/// Decoded elsewhere, 1 MB would be written to, and read from, memory that the second cache has no room for.
+pub fn read_in_place<'a>(
+    text: &'a mut [u8],
+    buffer: &'a mut Buffer,
+) -> Result<DataRowRecord<'a, 'a>, Fault> {
+    let Some(data) = canonical::read_in_place(text) else { return read(text, buffer) };
+    let (head, rest) = text.split_at(data.start);
+    let Envelope { created, wrapped, parent } = canonical::envelope(head).ok_or(MALFORMED)?.0;
+    let Parent { key_id, created: key_created } = parent;
+    Ok(DataRowRecord { created, wrapped, key_id, key_created, data: &rest[..data.len()] })
 }
 
 /// A record in any form: its key, and how many bytes of the buffer are its data.
@@ -149,12 +164,7 @@ pub(super) fn sealed(cursor: &mut Cursor<'_>, buffer: &mut Buffer) -> Result<usi
     decode_sealed(&text.bytes()?, buffer)
 }
 
-/// The same where nothing but the record's end follows: its base64 is found without a look at each character.
-pub(super) fn sealed_to_end(cursor: &Cursor<'_>, buffer: &mut Buffer) -> Option<usize> {
-    decode_sealed(cursor.inside_string()?.strip_suffix(br#""}"#)?, buffer).ok()
-}
-
-fn decode_sealed(text: &[u8], buffer: &mut Buffer) -> Result<usize, Fault> {
+pub(super) fn decode_sealed(text: &[u8], buffer: &mut Buffer) -> Result<usize, Fault> {
     let len = base64::decoded_len(text).ok_or(MALFORMED)?;
     if len > MAX_SEALED {
         return Err(Fault::TooLarge);

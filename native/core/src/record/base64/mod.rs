@@ -37,6 +37,18 @@ pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
     STANDARD.decode(text, out.as_out()).ok().map(|decoded| decoded.len())
 }
 
+/// Decodes `text` over its own front and returns how many bytes that is; `None`, with `text` as it was, when it is not
+/// canonical.
+pub(super) fn decode_in_place(text: &mut [u8]) -> Option<usize> {
+    let len = decoded_len(text)?;
+    #[cfg(target_arch = "x86_64")]
+    if vbmi::is_here() {
+        return vbmi::decode_in_place(text).then_some(len);
+    }
+    STANDARD.check(text).ok()?;
+    STANDARD.decode_inplace(text).ok().map(|decoded| decoded.len())
+}
+
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

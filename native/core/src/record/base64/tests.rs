@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as OTHER;
 
-use super::{append, decode, decoded_len};
+use super::{append, decode, decode_in_place, decoded_len};
 
 fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 167 + at / 7 + len) as u8).collect()
@@ -49,5 +49,45 @@ fn lengths_and_padding_that_no_bytes_have_are_refused() {
         let decoded = decode(text.as_bytes(), &mut [0; 16]);
         assert_eq!(decoded.is_some(), OTHER.decode(text).is_ok(), "{text:?}");
         assert_eq!(decoded, None, "{text:?}");
+    }
+}
+
+#[test]
+fn in_place_a_text_is_decoded_as_elsewhere() {
+    for len in (0..400).chain([8_192, 8_193, 65_535, 300_000]) {
+        let plain = bytes(len);
+        let mut text = OTHER.encode(&plain).into_bytes();
+        assert_eq!(decode_in_place(&mut text), Some(len), "{len} bytes");
+        assert_eq!(text[..len], plain, "{len} bytes");
+    }
+}
+
+#[test]
+fn in_place_a_text_that_is_refused_is_left_as_it_was() {
+    for len in [1, 2, 3, 46, 47, 48, 49, 96, 97, 300, 10_000] {
+        let text = OTHER.encode(bytes(len)).into_bytes();
+        for at in (0..text.len()).filter(|at| *at < 300 || at % 61 == 0 || text.len() - at < 70) {
+            for byte in [b'"', b'\\', b'=', b'-', 0, 0x80, 0xc3, 0xff] {
+                let mut changed = text.clone();
+                changed[at] = byte;
+                if OTHER.decode(&changed).is_ok() {
+                    continue;
+                }
+                let mut given = changed.clone();
+                assert_eq!(decode_in_place(&mut given), None, "{byte} at {at} of {len} bytes");
+                assert_eq!(given, changed, "{byte} at {at} of {len} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_text_is_written_right_wherever_it_begins() {
+    let plain = bytes(300_001);
+    let expected = OTHER.encode(&plain);
+    for before in 0..=64 {
+        let mut text = vec![b'-'; before];
+        append(&plain, &mut text);
+        assert_eq!(text[before..], *expected.as_bytes(), "behind {before} bytes");
     }
 }

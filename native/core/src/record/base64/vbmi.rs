@@ -81,8 +81,29 @@ pub(super) fn append(bytes: &[u8], out: &mut Vec<u8>) {
 /// Decodes `text`, whose length and padding `out` fits; false when it is not canonical.
 #[inline]
 pub(super) fn decode(text: &[u8], out: &mut [u8]) -> bool {
-    // SAFETY: `is_here` was asked.
-    unsafe { decode_all(text, out) }
+    if Some(out.len()) != super::decoded_len(text) {
+        return false;
+    }
+    // SAFETY: `is_here` was asked; `out` is as long as is written, and overlaps nothing.
+    unsafe { decode_all(text.as_ptr(), text.len(), out.as_mut_ptr()) }.is_ok()
+}
+
+/// Decodes `text` over its own front, and leaves it as it was when it is not canonical. Its length is that of a base64 text.
+#[inline]
+pub(super) fn decode_in_place(text: &mut [u8]) -> bool {
+    if super::decoded_len(text).is_none() {
+        return false;
+    }
+    let first = text.as_mut_ptr();
+    // SAFETY: `is_here` was asked; what is written at each step was read before.
+    let Err(steps) = (unsafe { decode_all(first, text.len(), first) }) else { return true };
+    for step in (0..steps).rev() {
+        let mut bytes = [0; BYTES];
+        bytes.copy_from_slice(&text[step * BYTES..][..BYTES]);
+        // SAFETY: `is_here` was asked; a step's text has as many characters, and was decoded from there.
+        unsafe { encode(&bytes, text[step * CHARACTERS..][..CHARACTERS].as_mut_ptr()) };
+    }
+    false
 }
 
 /// # Safety
@@ -148,11 +169,15 @@ unsafe fn encode(bytes: &[u8], mut out: *mut u8) {
     }
 }
 
+/// Decodes `len` characters; otherwise, how many steps of [`BYTES`] were decoded before the text turned out not to be canonical,
+/// and nothing else was written.
+///
 /// # Safety
 ///
-/// The features are there. (Nothing is read or written beyond the slices, whatever their lengths.)
+/// The features are there, `len` characters can be read from `text` on, and `decoded_len` of them is a number of bytes that can
+/// be written from `out` on. The two may be the same place: no step writes what a later one reads.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-unsafe fn decode_all(text: &[u8], out: &mut [u8]) -> bool {
+unsafe fn decode_all(text: *const u8, len: usize, out: *mut u8) -> Result<(), usize> {
     // SAFETY: both halves of the table.
     let (low_values, high_values) = unsafe { (load(&VALUES[..64]), load(&VALUES[64..])) };
     let values = |text: __m512i| _mm512_permutex2var_epi8(low_values, text, high_values);
@@ -164,40 +189,41 @@ unsafe fn decode_all(text: &[u8], out: &mut [u8]) -> bool {
         _mm512_permutexvar_epi8(gather, whole)
     };
     // The last step, of 1 to 64 characters, may be padded.
-    let steps = text.len().saturating_sub(1) / CHARACTERS;
-    let (body, tail) = text.split_at(steps * CHARACTERS);
-    let Some((front, back)) = out.split_at_mut_checked(steps * BYTES) else { return false };
-    let mut wrong = _mm512_set1_epi8(0);
-    for (step, place) in body.chunks_exact(CHARACTERS).zip(front.chunks_exact_mut(BYTES)) {
-        // SAFETY: a step's 64 bytes, and a mask that stores the 48 of its place.
+    let steps = len.saturating_sub(1) / CHARACTERS;
+    for step in 0..steps {
+        // SAFETY: a step's 64 characters, and a mask that stores its 48 bytes, which end before the next step's characters.
         unsafe {
-            let text = load(step);
+            let text = _mm512_loadu_si512(text.add(step * CHARACTERS).cast());
             let values = values(text);
             // A character above 127 has the bit itself.
-            wrong = _mm512_or_si512(wrong, _mm512_or_si512(text, values));
-            _mm512_mask_storeu_epi8(place.as_mut_ptr().cast(), (1 << BYTES) - 1, pack(values));
+            if _mm512_movepi8_mask(_mm512_or_si512(text, values)) != 0 {
+                return Err(step);
+            }
+            _mm512_mask_storeu_epi8(out.add(step * BYTES).cast(), (1 << BYTES) - 1, pack(values));
         }
     }
+    let left = len - steps * CHARACTERS;
+    // SAFETY: the characters that are left, which are read no more once something is written below.
+    let tail = unsafe { std::slice::from_raw_parts(text.add(steps * CHARACTERS), left) };
     let padding = tail.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
-    let used = tail.len() - padding;
-    let len = used * 6 / 8;
-    if back.len() != len {
-        return false;
-    }
-    // SAFETY: the masks load the characters of the tail without its padding, and store `len` bytes.
+    let used = left - padding;
+    let rest = used * 6 / 8;
+    // SAFETY: the masks load the characters of the tail without its padding, and store `rest` bytes.
     unsafe {
         // What stands for zero in the place of what is not there.
         let nothing = _mm512_set1_epi8(b'A' as i8);
         let text = _mm512_maskz_loadu_epi8(low(used), tail.as_ptr().cast());
         let text = _mm512_mask_mov_epi8(text, !low(used), nothing);
         let values = values(text);
-        wrong = _mm512_or_si512(wrong, _mm512_or_si512(text, values));
         let bytes = pack(values);
         // Bits that are left over must be zero: the text would not be canonical.
-        let over = _mm512_test_epi8_mask(bytes, bytes) & !low(len) & low(BYTES);
-        _mm512_mask_storeu_epi8(back.as_mut_ptr().cast(), low(len), bytes);
-        over == 0 && _mm512_movepi8_mask(wrong) == 0
+        let over = _mm512_test_epi8_mask(bytes, bytes) & !low(rest) & low(BYTES);
+        if over != 0 || _mm512_movepi8_mask(_mm512_or_si512(text, values)) != 0 {
+            return Err(steps);
+        }
+        _mm512_mask_storeu_epi8(out.add(steps * BYTES).cast(), low(rest), bytes);
     }
+    Ok(())
 }
 
 /// The lowest `count` bits, of up to 64.
