@@ -5,6 +5,8 @@ export interface TimedCase extends Measurand {
   readonly unit: 'ns'
   /** Makes so many calls, one after the other unless the case is about calls in flight. */
   readonly run: (calls: number) => void | Promise<void>
+  /** Another figure of the same times, with a comparison of its own. */
+  readonly also?: Pick<Measurand, 'name' | 'comparison'>
   /** So many calls a round; by default as many as fill the round. */
   readonly calls?: number
   /** So many calls before the clock starts; by default as many as then count. */

@@ -12,8 +12,11 @@ async function round(): Promise<readonly (readonly [Measurand, number])[]> {
   const figures: [Measurand, number][] = []
   wakeProcessor()
   for (const timed of cases) {
-    const { name, group, unit, comparison } = timed
-    figures.push([{ name, group, unit, ...(comparison && { comparison }) }, await stopwatch.round(timed)])
+    const { group, unit, also } = timed
+    const value = await stopwatch.round(timed)
+    for (const { name, comparison } of also === undefined ? [timed] : [timed, also]) {
+      figures.push([{ name, group, unit, ...(comparison && { comparison }) }, value])
+    }
   }
   return figures
 }

@@ -197,8 +197,7 @@ impl Session {
             return Outcome::Fault(fault);
         }
         let Scratch { sealed, question } = scratch;
-        let outcome =
-            self.decrypt_read(record::read_in_place(record, sealed), now, tolerant, question, sink);
+        let outcome = self.decrypt_read(record::read_in_place(record, sealed), now, tolerant, question, sink);
         sealed.settle();
         outcome
     }

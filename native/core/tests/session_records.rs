@@ -105,11 +105,9 @@ fn any_flipped_bit_is_a_typed_fault_and_leaves_zeroes() {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let record = SECRET.replace(text, &STANDARD.encode(flipped));
-            assert_eq!(
-                bench.decrypt(&record, START, false),
-                (Outcome::Fault(fault), vec![0; left]),
-                "bit {bit}"
-            );
+            let expected = (Outcome::Fault(fault), vec![0; left]);
+            assert_eq!(bench.decrypt(&record, START, false), expected, "bit {bit}");
+            assert_eq!(bench.decrypt_spoiling(&record, START, false), expected, "bit {bit}");
         }
     }
 }
@@ -124,6 +122,7 @@ fn what_no_tag_covers_changes_nothing_or_is_refused() {
         SECRET.replace(r#"{"Key":{"#, r#"{"Note":"x","Key":{"Note":[1],"#),
     ] {
         assert_eq!(bench.decrypt(&harmless, START, false), right, "{harmless}");
+        assert_eq!(bench.decrypt_spoiling(&harmless, START, false), right, "{harmless}");
     }
     let swapped = |from: &str, to: &str| {
         let part = |text: &str, name: &str| {
@@ -167,7 +166,9 @@ fn malformed_comes_before_everything_else() {
     for text in
         ["", "{}", "null", &SECRET[1..], &SECRET.replace("tenant-42", "other").replace("Yhe2", "Yh=2")]
     {
-        assert_eq!(bench.judged(text, START, false), Outcome::Fault(Fault::RecordMalformed), "{text}");
+        let malformed = (Outcome::Fault(Fault::RecordMalformed), Vec::new());
+        assert_eq!(bench.decrypt(text, START, false), malformed, "{text}");
+        assert_eq!(bench.decrypt_spoiling(text, START, false), malformed, "{text}");
     }
     assert_eq!(bench.judged(SECRET, START, false), Outcome::Miss);
 }
@@ -203,8 +204,16 @@ fn the_limit_is_the_same_in_both_directions() {
     assert_eq!((outcome, bench.out.len()), (Outcome::Fault(Fault::TooLarge), 0));
     payload.pop();
     let record = bench.record(&payload, START);
-    let (outcome, plain) = bench.decrypt(&record, START, false);
-    assert!(outcome == FRESH && plain == payload);
+    for (outcome, plain) in
+        [bench.decrypt(&record, START, false), bench.decrypt_spoiling(&record, START, false)]
+    {
+        assert!(outcome == FRESH && plain == payload);
+    }
+    // A byte too many, in the writer's own form.
+    let larger = record.replace(r#""Data":""#, r#""Data":"AAAA"#);
+    let too_large = (Outcome::Fault(Fault::TooLarge), Vec::new());
+    assert!(bench.decrypt(&larger, START, false) == too_large);
+    assert!(bench.decrypt_spoiling(&larger, START, false) == too_large);
 }
 
 #[test]
@@ -250,8 +259,10 @@ proptest! {
         prop_assert_eq!(value.as_object().map(|members| members.len()), Some(2));
         prop_assert_eq!(value["Key"].as_object().map(|members| members.len()), Some(3));
         prop_assert_eq!(bench.decrypt(&record, now, false), (FRESH, payload.clone()));
+        prop_assert_eq!(bench.decrypt_spoiling(&record, now, false), (FRESH, payload.clone()));
         // The same record as a database's JSON column gives it back: members sorted, spaces inserted.
         let reordered = serde_json::to_string_pretty(&value)?;
-        prop_assert_eq!(bench.decrypt(&reordered, now, false), (FRESH, payload));
+        prop_assert_eq!(bench.decrypt(&reordered, now, false), (FRESH, payload.clone()));
+        prop_assert_eq!(bench.decrypt_spoiling(&reordered, now, false), (FRESH, payload));
     }
 }

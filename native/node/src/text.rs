@@ -14,7 +14,7 @@ use crate::wipe::wipe_unused;
 /// From so many bytes on, taking memory over is cheaper than copying: 2 µs with its end, as much as a copy of 32 KiB.
 pub const LARGE: usize = 128 << 10;
 /// Memory kept for later texts, of the whole process: about as much as V8 lets pile up before it collects.
-const KEPT: usize = 64 << 20;
+const KEPT: usize = 96 << 20;
 
 type Create = unsafe extern "C" fn(
     sys::napi_env,

@@ -47,10 +47,7 @@ pub fn read<'t, 'b>(text: &'t [u8], buffer: &'b mut Buffer) -> Result<DataRowRec
 /// holds the sealed payload then, and is a record no more.
 ///
 /// Decoded elsewhere, 1 MB would be written to, and read from, memory that the second cache has no room for.
-pub fn read_in_place<'a>(
-    text: &'a mut [u8],
-    buffer: &'a mut Buffer,
-) -> Result<DataRowRecord<'a, 'a>, Fault> {
+pub fn read_in_place<'a>(text: &'a mut [u8], buffer: &'a mut Buffer) -> Result<DataRowRecord<'a, 'a>, Fault> {
     let Some(data) = canonical::read_in_place(text) else { return read(text, buffer) };
     let (head, rest) = text.split_at(data.start);
     let Envelope { created, wrapped, parent } = canonical::envelope(head).ok_or(MALFORMED)?.0;

@@ -93,6 +93,16 @@ impl Bench {
         (outcome, sink.0)
     }
 
+    /// The same in memory that may be spoilt, which holds no plaintext afterwards.
+    pub fn decrypt_spoiling(&mut self, record: &str, now: Now, tolerant: bool) -> (Outcome, Vec<u8>) {
+        let mut sink = Plain::default();
+        let mut text = record.as_bytes().to_vec();
+        let scratch = &mut self.scratch;
+        let outcome = self.session.decrypt_spoiling(&mut text, now, tolerant, scratch, &mut sink);
+        assert!(sink.0.len() < 16 || !text.windows(sink.0.len()).any(|window| *window == *sink.0));
+        (outcome, sink.0)
+    }
+
     /// The outcome alone.
     pub fn judged(&mut self, record: &str, now: Now, tolerant: bool) -> Outcome {
         self.decrypt(record, now, tolerant).0

@@ -239,6 +239,39 @@ describe('statuses', () => {
     assert.equal(typeof answer(), 'string')
   })
 
+  for (const size of [1 << 20, 32 << 20]) {
+    it(`gives nothing of a record of ${size >> 20} MB whose last byte was changed`, async () => {
+      const { session } = partition()
+      const payload = Buffer.alloc(size, 'payload')
+      const record = text(records.encrypt(session, payload, 0))
+      const escaped = record.replace(/"Data":"(.)/, (_, first: string) => {
+        return `"Data":"\\u00${first.charCodeAt(0).toString(16)}`
+      })
+      for (const whole of [record, escaped]) {
+        assert.ok(bytes(records.decrypt(session, whole, 0)).equals(payload))
+        assert.equal(records.decryptString(session, whole, 0), payload.toString())
+      }
+      // The last byte of the nonce, of the tag and of the ciphertext.
+      for (const back of [1, 13, 29]) {
+        const sealed = Buffer.from((JSON.parse(record) as { Data: string }).Data, 'base64')
+        sealed.writeUInt8(sealed.readUInt8(sealed.length - back) ^ 1, sealed.length - back)
+        const start = record.indexOf('"Data":"') + 8
+        const changed = `${record.slice(0, start)}${sealed.toString('base64')}"}`
+        assert.equal(records.decrypt(session, changed, 0), fault.dataAuthentication)
+        assert.equal(records.decryptString(session, changed, 0), fault.dataAuthentication)
+        assert.equal(await records.decryptOnPool(session, changed, 0), fault.dataAuthentication)
+        assert.equal(await records.decryptStringOnPool(session, changed, 0), fault.dataAuthentication)
+      }
+      const [middle, shorter] = [record.length >> 1, record.length - 3]
+      for (const at of [middle, shorter]) {
+        for (const wrong of ['"', '-', 'é', '日', '\\']) {
+          const malformed = record.slice(0, at) + wrong + record.slice(at + 1)
+          assert.equal(records.decrypt(session, malformed, 0), fault.recordMalformed, `${wrong} at ${at}`)
+        }
+      }
+    })
+  }
+
   it('refuses payloads above 64 MiB in both directions, and takes 64 MiB', () => {
     const { session, keyBytes, id } = partition()
     const most = 64 << 20

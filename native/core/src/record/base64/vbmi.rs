@@ -6,10 +6,10 @@
 #![allow(unsafe_code, reason = "vectors are loaded and stored by address")]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_mask_mov_epi8,
+    __m512i, _mm_sfence, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_mask_mov_epi8,
     _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_multishift_epi64_epi8,
     _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_stream_si512, _mm512_test_epi8_mask, _mm_sfence,
+    _mm512_set1_epi64, _mm512_stream_si512, _mm512_test_epi8_mask,
 };
 
 /// Bytes and characters of one step.
@@ -120,8 +120,8 @@ unsafe fn encode(bytes: &[u8], mut out: *mut u8) {
         _mm512_permutexvar_epi8(sextets, alphabet)
     };
     let (steps, rest) = bytes.as_chunks::<BYTES>();
-    // SAFETY: the mask loads a step's bytes alone.
     let text = |step: &[u8; BYTES]| {
+        // SAFETY: the mask loads a step's bytes alone.
         encode(unsafe { _mm512_maskz_loadu_epi8((1 << BYTES) - 1, step.as_ptr().cast()) })
     };
     if let [first, others @ ..] = steps
