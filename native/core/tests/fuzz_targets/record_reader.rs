@@ -1,6 +1,6 @@
 //! Any bytes as a record: read as general parsers read them, or refused as they refuse them.
 
-use asherah_core::record::{Buffer, Envelope, escape, read, write};
+use asherah_core::record::{Buffer, Envelope, escape, read, read_in_place, write};
 
 use crate::model::{model, ours};
 
@@ -11,6 +11,16 @@ pub fn run(text: &[u8]) {
     let may_be_deep = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 64;
     if said.is_some() || !may_be_deep {
         assert_eq!(said, model(text));
+    }
+    // Decoded where it stands, it is the same record, or refused for the same reason.
+    let mut spoiled = text.to_vec();
+    let (mut there, mut here) = (Buffer::new(), Buffer::new());
+    match (read(text, &mut there), read_in_place(&mut spoiled, &mut here)) {
+        (Ok(there), Ok(here)) => assert_eq!(
+            (there.created, &there.wrapped[..], there.key_id, there.key_created, there.data),
+            (here.created, &here.wrapped[..], here.key_id, here.key_created, here.data)
+        ),
+        (there, here) => assert_eq!(there.err(), here.err()),
     }
     let Some((created, wrapped, key_id, key_created, data)) = said else { return };
     // What was read is read again from the writer's form, into memory that still holds another record.
