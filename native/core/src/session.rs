@@ -137,6 +137,21 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Outcome {
         out.clear();
+        self.encrypt_fields(payload, now, tolerant, scratch, |envelope, data| {
+            record::write(envelope, data, out)
+        })
+    }
+
+    /// The same for a protocol that carries a record's fields as they are: `give` gets the envelope and the sealed payload,
+    /// and is not called without a result.
+    pub fn encrypt_fields(
+        &self,
+        payload: &[u8],
+        now: Now,
+        tolerant: bool,
+        scratch: &mut Scratch,
+        give: impl FnOnce(&Envelope<'_>, &[u8]),
+    ) -> Outcome {
         if let Err(fault) = memory::alive() {
             return Outcome::Fault(fault);
         }
@@ -156,7 +171,7 @@ impl Session {
                 escaped_key_id: cell.escaped_id(),
                 key_created: hit.created,
             };
-            record::write(&envelope, data, out);
+            give(&envelope, data);
         });
         scratch.sealed.settle();
         done(sealed, hit.verdict)
@@ -178,7 +193,7 @@ impl Session {
             return Outcome::Fault(fault);
         }
         let Scratch { sealed, question } = scratch;
-        let outcome = self.decrypt_read(record::read(record, sealed), now, tolerant, question, sink);
+        let outcome = self.open_read(record::read(record, sealed), now, tolerant, question, sink);
         sealed.settle();
         outcome
     }
@@ -197,12 +212,28 @@ impl Session {
             return Outcome::Fault(fault);
         }
         let Scratch { sealed, question } = scratch;
-        let outcome = self.decrypt_read(record::read_in_place(record, sealed), now, tolerant, question, sink);
+        let outcome = self.open_read(record::read_in_place(record, sealed), now, tolerant, question, sink);
         sealed.settle();
         outcome
     }
 
-    fn decrypt_read<S: PlaintextSink + ?Sized>(
+    /// The same for a record whose fields came apart.
+    pub fn decrypt_fields<S: PlaintextSink + ?Sized>(
+        &self,
+        record: DataRowRecord<'_, '_>,
+        now: Now,
+        tolerant: bool,
+        scratch: &mut Scratch,
+        sink: &mut S,
+    ) -> Outcome {
+        match memory::alive() {
+            Ok(()) => self.open_read(Ok(record), now, tolerant, &mut scratch.question, sink),
+            Err(fault) => Outcome::Fault(fault),
+        }
+    }
+
+    /// What every decryption does with what was read, however it came.
+    fn open_read<S: PlaintextSink + ?Sized>(
         &self,
         record: Result<DataRowRecord<'_, '_>, Fault>,
         now: Now,
@@ -214,6 +245,9 @@ impl Session {
         let record = match record {
             Ok(record) => record,
             Err(fault) => return Outcome::Fault(fault),
+        };
+        let Some(len) = record.data.len().checked_sub(SEAL_OVERHEAD) else {
+            return Outcome::Fault(Fault::RecordMalformed);
         };
         let answer = if *record.key_id == *cell.id() {
             cell.exact(record.key_created, now, tolerant)
@@ -237,7 +271,6 @@ impl Session {
         if hit.verdict == (Verdict::Stale { due: true }) {
             ask();
         }
-        let len = record.data.len() - SEAL_OVERHEAD;
         let Some(place) = sink.place(len).filter(|place| place.len() == len) else {
             return Outcome::Fault(Fault::TooLarge);
         };

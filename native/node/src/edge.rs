@@ -425,6 +425,23 @@ impl View<'_> {
         }
     }
 
+    /// Writes bytes of Rust's memory over those from `start` on; false when they reach beyond the end.
+    pub fn put(&self, start: usize, from: &[u8]) -> bool {
+        if start.checked_add(from.len()).is_none_or(|end| end > self.len) {
+            return false;
+        }
+        if self.is_shared {
+            for (index, byte) in from.iter().enumerate() {
+                self.at(start + index).store(*byte, Ordering::Relaxed);
+            }
+        } else if !from.is_empty() {
+            // SAFETY: within the view, as was checked; the bytes belong to this thread, no JavaScript runs until the call
+            // returns, and `from` is no memory of JavaScript's.
+            unsafe { ptr::copy_nonoverlapping(from.as_ptr(), self.first.add(start), from.len()) };
+        }
+        true
+    }
+
     fn at(&self, index: usize) -> &AtomicU8 {
         assert!(index < self.len);
         // SAFETY: within the view, whose memory stays until the call returns; atomic because it may be shared.

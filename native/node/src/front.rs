@@ -58,9 +58,14 @@ pub struct State {
     mailbox: Option<Mailbox>,
 }
 
-/// The first number of an `Int32Array`: 1 when the last call found the key due for a check that it is to start, else 0.
+/// The first numbers of typed arrays.
 #[derive(Debug)]
-struct Mailbox(*mut i32);
+struct Mailbox {
+    /// 1 when the last call found the key due for a check that it is to start, else 0.
+    due: *mut i32,
+    /// When the record that `encryptFields` made last, and its intermediate key, were made: Unix seconds.
+    times: *mut f64,
+}
 
 /// The state of one environment; its callbacks carry its address.
 #[derive(Debug)]
@@ -119,36 +124,60 @@ impl State {
     #[inline]
     pub fn tell(&mut self, due: bool) {
         self.is_due = due;
-        if let Some(Mailbox(first)) = &self.mailbox {
+        if let Some(Mailbox { due: first, .. }) = &self.mailbox {
             // SAFETY: `attach` keeps the array alive, and JavaScript does not run now.
             unsafe { **first = i32::from(due) };
         }
     }
 
-    /// Writes to this `Int32Array`'s first number from now on. The library makes the array and shows it to nobody else.
-    pub fn attach(&mut self, env: Env<'_>, array: Value<'_>) -> Result<(), Stop> {
-        let (mut kind, mut len, mut first) = (0, 0, ptr::null_mut());
-        // SAFETY: a live environment, a value of it, places for the answers.
-        let read = unsafe {
-            sys::napi_get_typedarray_info(
-                env.raw(),
-                array.raw(),
-                &mut kind,
-                &mut len,
-                &mut first,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            )
-        };
-        if read != OK || kind != sys::TypedarrayType::int32_array || len == 0 {
-            return Err(Stop::Type("an Int32Array was expected"));
+    /// Tells the mailbox's reader when the record just made, and the key above its own, were made.
+    #[inline]
+    pub fn tell_times(&mut self, (created, key_created): (i64, i64)) {
+        if let Some(Mailbox { times, .. }) = &self.mailbox {
+            // SAFETY: as in `tell`; there is room for two.
+            unsafe {
+                **times = created as f64;
+                *times.add(1) = key_created as f64;
+            }
         }
-        let mut kept = ptr::null_mut();
-        // SAFETY: a live environment and a value of it; the strong reference goes with the environment.
-        env.check(unsafe { sys::napi_create_reference(env.raw(), array.raw(), 1, &mut kept) })?;
-        self.mailbox = Some(Mailbox(first.cast()));
+    }
+
+    /// Writes to these arrays' first numbers from now on. The library makes the arrays and shows them to nobody else.
+    pub fn attach(&mut self, env: Env<'_>, due: Value<'_>, times: Value<'_>) -> Result<(), Stop> {
+        let due = held(env, due, sys::TypedarrayType::int32_array, 1)?.cast();
+        let times = held(env, times, sys::TypedarrayType::float64_array, 2)?.cast();
+        self.mailbox = Some(Mailbox { due, times });
         Ok(())
     }
+}
+
+/// Where the numbers of a typed array are that from now on stays as long as the environment.
+fn held(
+    env: Env<'_>,
+    array: Value<'_>,
+    wanted: sys::napi_typedarray_type,
+    least: usize,
+) -> Result<*mut c_void, Stop> {
+    let (mut kind, mut len, mut first) = (0, 0, ptr::null_mut());
+    // SAFETY: a live environment, a value of it, places for the answers.
+    let read = unsafe {
+        sys::napi_get_typedarray_info(
+            env.raw(),
+            array.raw(),
+            &mut kind,
+            &mut len,
+            &mut first,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    };
+    if read != OK || kind != wanted || len < least {
+        return Err(Stop::Type("an Int32Array and a Float64Array were expected"));
+    }
+    let mut kept = ptr::null_mut();
+    // SAFETY: a live environment and a value of it; the strong reference goes with the environment.
+    env.check(unsafe { sys::napi_create_reference(env.raw(), array.raw(), 1, &mut kept) })?;
+    Ok(first)
 }
 
 /// The number of an outcome without a result.

@@ -13,6 +13,7 @@ mod arguments;
 mod batch;
 pub mod bridge;
 mod edge;
+mod fields;
 mod front;
 mod handle;
 pub mod harden;
@@ -37,7 +38,7 @@ use front::Front;
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-const CALLBACKS: [(&CStr, Callback); 20] = [
+const CALLBACKS: [(&CStr, Callback); 22] = [
     (c"attach", pool::attach),
     (c"sessionOpen", records::session_open),
     (c"sessionClose", records::session_close),
@@ -45,6 +46,8 @@ const CALLBACKS: [(&CStr, Callback); 20] = [
     (c"encryptString", records::encrypt_string),
     (c"decrypt", records::decrypt),
     (c"decryptString", records::decrypt_string),
+    (c"encryptFields", fields::encrypt),
+    (c"decryptFields", fields::decrypt),
     (c"encryptMany", batch::encrypt),
     (c"encryptStringMany", batch::encrypt_string),
     (c"decryptMany", batch::decrypt),
@@ -63,7 +66,7 @@ const CALLBACKS: [(&CStr, Callback); 20] = [
 /// The number of this addon's interface, which its caller must know: one built from other sources is refused.
 #[napi]
 pub fn interface_number() -> f64 {
-    4.0
+    5.0
 }
 
 /// Adds the raw callbacks, which carry this environment's state.

@@ -6,13 +6,14 @@ use crate::front::enter;
 use crate::plaintext::take_failures;
 use crate::records::NO_BYTES;
 
-/// `attach(mailbox)`: tells this `Int32Array`'s first number what a result does not say.
+/// `attach(mailbox, times)`: tells the first number of this `Int32Array`, and the first two of this `Float64Array`, what a result
+/// does not say.
 pub unsafe extern "C" fn attach(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: registered with the environment's front.
     unsafe {
-        enter::<1>(env, info, |call| {
-            let [mailbox] = call.args;
-            call.front.state()?.attach(call.env, mailbox)?;
+        enter::<2>(env, info, |call| {
+            let [mailbox, times] = call.args;
+            call.front.state()?.attach(call.env, mailbox, times)?;
             call.env.undefined()
         })
     }

@@ -8,6 +8,7 @@ use napi::sys;
 
 use crate::edge::{Env, Stop, Value};
 use crate::front::{CANARIES, ISOLATE, Seat, State, TOLERATE, enter};
+use crate::plaintext::Sink;
 use crate::rings;
 use crate::text;
 use crate::wipe::Plain;
@@ -24,7 +25,7 @@ pub const NO_TEXT: &str = "text must be a string";
 /// What is said of a record that is none.
 pub const NO_RECORD: &str = "record must be a string or a Uint8Array";
 /// Scratch memory kept from call to call.
-const KEPT: usize = 2 << 20;
+pub const KEPT: usize = 2 << 20;
 
 /// A text in the thread's scratch memory, which is zeroed when the call is over.
 #[derive(Debug)]
@@ -169,16 +170,19 @@ pub fn decrypt_one<'s>(env: Env<'s>, state: &mut State, asked: Asked<'s>) -> Res
     let seat = sessions.get(session)?;
     let mut sink = pool.sink(mode & ISOLATE != 0, mode & CANARIES != 0);
     let outcome = with_record(env, input, text, |record| open(seat, record, mode, scratch, &mut sink))?;
-    let result = match (outcome, sink.fault()) {
-        (Outcome::Done { .. }, _) => Some(sink.finish(env)?),
-        (_, Some(fault)) => return Err(fault.into()),
-        (_, None) => {
-            drop(sink);
-            None
-        }
-    };
+    let result = opened(env, outcome, sink)?;
     state.settle(outcome)?;
     result.ok_or_else(|| Fault::Panic.into())
+}
+
+/// The plaintext that a decryption put into the pool, if it did.
+#[inline]
+pub fn opened<'s>(env: Env<'s>, outcome: Outcome, sink: Sink<'_>) -> Result<Option<Value<'s>>, Stop> {
+    match (outcome, sink.fault()) {
+        (Outcome::Done { .. }, _) => sink.finish(env).map(Some),
+        (_, Some(fault)) => Err(fault.into()),
+        (_, None) => Ok(None),
+    }
 }
 
 /// Opens a record as text.

@@ -2,6 +2,7 @@ import { isUint8Array } from 'node:util/types'
 import { AsherahError, argumentError } from './errors.ts'
 import type { SessionHandle } from './native/binding.ts'
 import { largeInputBytes, type Records } from './native/records.ts'
+import type { DataToSeal, RecordFields, RecordTimes } from './record-fields.ts'
 
 /**
  * One of the four things that a session does with a record: a native call that is made again after the engine has brought
@@ -76,6 +77,32 @@ export const decryptText: RecordOperation<string | Uint8Array, string> = {
   isLarge: (record) => record.length > largeInputBytes,
   own: (record) => (typeof record === 'string' ? record : copyOf(record)),
   disown: () => undefined,
+}
+
+/** As much of an operation as is tried at once only: what cannot be had at once goes by way of JSON. */
+export type OperationAtOnce<Input, Result> = Pick<
+  RecordOperation<Input, Result>,
+  'type' | 'require' | 'isLarge' | 'attempt'
+>
+
+export const encryptFields: OperationAtOnce<DataToSeal, RecordTimes> = {
+  type: 'encrypt',
+  require: ({ data, out }) => {
+    encryptBytes.require(data)
+    encryptBytes.require(out, 'out')
+  },
+  isLarge: ({ data }) => encryptBytes.isLarge(data),
+  attempt: (records, session, input, mode) => records.encryptFields(session, input, mode),
+}
+
+export const decryptFields: OperationAtOnce<RecordFields, Buffer> = {
+  type: 'decrypt',
+  require: ({ key, data }) => {
+    encryptBytes.require(key, 'key')
+    encryptBytes.require(data)
+  },
+  isLarge: ({ data }) => encryptBytes.isLarge(data),
+  attempt: (records, session, record, mode) => records.decryptFields(session, record, mode),
 }
 
 function requireRecord(record: string | Uint8Array, name = 'record'): void {

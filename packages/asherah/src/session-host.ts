@@ -1,11 +1,13 @@
 import type { InLineHost } from './engine/in-line-host.ts'
 import type { SynchronousPort } from './engine/synchronous-port.ts'
+import type { KeyIds } from './keys/key-ids.ts'
 import type { SessionHandle } from './native/binding.ts'
 import type { Records } from './native/records.ts'
 import type { AsherahSession } from './session.ts'
 
 /** What a factory lends to its sessions. */
 export interface SessionHost {
+  readonly ids: KeyIds
   readonly records: Records
   readonly inLine: InLineHost
   readonly synchronous: SynchronousPort

@@ -17,11 +17,15 @@ import {
   encryptTextMany,
   RecordBatch,
 } from './record-batch.ts'
+import type { DataToSeal, RecordFields, RecordTimes } from './record-fields.ts'
 import {
   decryptBytes,
+  decryptFields,
   decryptText,
   encryptBytes,
+  encryptFields,
   encryptText,
+  type OperationAtOnce,
   type RecordOperation,
 } from './record-operation.ts'
 import type { SessionHost } from './session-host.ts'
@@ -179,17 +183,23 @@ export class AsherahSession {
     return this.#manyLater(decryptTextMany, records)
   }
 
-  /**
-   * @internal For a server with many callers on one thread: the record when it can be had at once, without waiting for a key
-   * or holding up others; undefined when {@link encryptAsync} is to be called. A failure shows there too.
-   */
-  encryptAtOnce(data: Uint8Array): string | undefined {
-    return this.#atOnce(encryptBytes, data)
+  /** @internal The id of the intermediate key that new records name as their parent. */
+  get intermediateKeyId(): string {
+    return this.#host.ids.intermediateKeyId(this.partitionId)
   }
 
-  /** @internal {@link encryptAtOnce} for {@link decryptAsync}. */
-  decryptAtOnce(record: string | Uint8Array): Buffer | undefined {
-    return this.#atOnce(decryptBytes, record)
+  /**
+   * @internal For a server with many callers on one thread, whose protocol carries a record's fields as bytes: seals when that can
+   * be done at once, without waiting for a key or holding up others; undefined, with what was in `out`, when
+   * {@link encryptAsync} is to be called. A failure shows there too.
+   */
+  encryptFieldsAtOnce(input: DataToSeal): RecordTimes | undefined {
+    return this.#atOnce(encryptFields, input)
+  }
+
+  /** @internal {@link encryptFieldsAtOnce} for {@link decryptAsync}, which judges a record by the same rules. */
+  decryptFieldsAtOnce(record: RecordFields): Buffer | undefined {
+    return this.#atOnce(decryptFields, record)
   }
 
   /** Ends this session; calls that were accepted finish. Calling it again does nothing. */
@@ -246,7 +256,7 @@ export class AsherahSession {
     return batch.items
   }
 
-  #atOnce<Input, Result>(operation: RecordOperation<Input, Result>, input: Input): Result | undefined {
+  #atOnce<Input, Result>(operation: OperationAtOnce<Input, Result>, input: Input): Result | undefined {
     operation.require(input)
     const host = this.#host
     if (this.#closed || host.observed || operation.isLarge(input)) return undefined

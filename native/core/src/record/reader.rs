@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::cursor::Cursor;
 use super::escape::unescaped_len;
-use super::{Buffer, MAX_KEY_ID, MAX_PAYLOAD, SEAL_OVERHEAD, WRAPPED_KEY, base64, canonical};
+use super::{
+    Buffer, MAX_KEY_ID, MAX_PAYLOAD, MAX_SAFE_INTEGER, SEAL_OVERHEAD, WRAPPED_KEY, base64, canonical,
+};
 use crate::status::Fault;
 
 pub(super) const MALFORMED: Fault = Fault::RecordMalformed;
@@ -27,6 +29,35 @@ pub struct DataRowRecord<'t, 'b> {
     pub key_created: i64,
     /// The payload, sealed under the data row key.
     pub data: &'b [u8],
+}
+
+impl<'t, 'b> DataRowRecord<'t, 'b> {
+    /// A record whose fields came apart, under the rules of [`read`]: `RecordMalformed` for a wrapped key, an id or data of a
+    /// length that no record has, or a time beyond 2^53 - 1; `TooLarge` for a payload above [`MAX_PAYLOAD`].
+    pub fn of_fields(
+        created: i64,
+        wrapped: &[u8],
+        key_id: &'t str,
+        key_created: i64,
+        data: &'b [u8],
+    ) -> Result<Self, Fault> {
+        let is_time = |time: i64| time.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs();
+        let wrapped = wrapped.try_into().map_err(|_| MALFORMED)?;
+        if key_id.len() > MAX_KEY_ID || !is_time(created) || !is_time(key_created) {
+            return Err(MALFORMED);
+        }
+        match data.len() {
+            ..SEAL_OVERHEAD => Err(MALFORMED),
+            SEAL_OVERHEAD..=MAX_SEALED => Ok(DataRowRecord {
+                created: Some(created),
+                wrapped,
+                key_id: key_id.into(),
+                key_created,
+                data,
+            }),
+            _ => Err(Fault::TooLarge),
+        }
+    }
 }
 
 /// Reads a record and decodes its `Data` into `buffer`.

@@ -27,7 +27,7 @@ export const unwrapAuthentication = -16
 export const keyLength = -17
 
 /** Raised with each change of {@link NativeBinding}: an addon of other sources could be misunderstood in silence. */
-export const interfaceNumber = 4
+export const interfaceNumber = 5
 
 export interface RingOptions {
   /** Most keys held. */
@@ -164,7 +164,8 @@ export interface NativeBinding {
 
   // Records, one call each: the result or a number below 0, which is `miss`, `overdue` or a fault. Each call sets the first
   // number of the attached array: 1 when the key is due for a check that this caller is to start, else 0.
-  attach(mailbox: Int32Array): void
+  // And the first two numbers of the other array after `encryptFields`: when the record and its intermediate key were made.
+  attach(mailbox: Int32Array, times: Float64Array): void
   encrypt(session: SessionHandle, data: Uint8Array, mode: number): string | number
   /** Lone surrogates become U+FFFD: the caller refuses them before. */
   encryptString(session: SessionHandle, text: string, mode: number): string | number
@@ -192,6 +193,30 @@ export interface NativeBinding {
     record: string | Uint8Array,
     mode: number,
   ): Promise<string | number> | number
+
+  // The same for a record's fields as they are, without JSON and base64 (contract section 2.1).
+  /**
+   * 0, with the wrapped data row key (60 bytes) at `keyAt` of `out`, and the sealed data (28 bytes more than `data` has) at
+   * `dataAt`.
+   */
+  encryptFields(
+    session: SessionHandle,
+    data: Uint8Array,
+    mode: number,
+    out: Uint8Array,
+    keyAt: number,
+    dataAt: number,
+  ): number
+  /** As `decrypt`. Times that are no whole numbers up to 2^53 - 1 are a malformed record. */
+  decryptFields(
+    session: SessionHandle,
+    created: number,
+    key: Uint8Array,
+    keyId: string,
+    keyCreated: number,
+    data: Uint8Array,
+    mode: number,
+  ): ArrayBuffer | number
 
   // The plaintext pool of this thread.
   /** The slab that a place with the mark of a fresh one lies in; undefined where there is none: decrypt again. */

@@ -1,3 +1,4 @@
+import type { RecordFields } from '../record-fields.ts'
 import type { NativeBinding, SessionHandle } from './binding.ts'
 
 /** Bytes of a slab. */
@@ -32,6 +33,21 @@ class Plaintexts {
   decrypt(session: SessionHandle, record: string | Uint8Array, mode: number): Buffer | number {
     const place = this.#native.decrypt(session, record, mode)
     return this.#at(place) ?? this.decrypt(session, record, mode)
+  }
+
+  /** The same for a record's fields. */
+  decryptFields(session: SessionHandle, record: RecordFields, mode: number): Buffer | number {
+    const { created, key, parent, data } = record
+    const place = this.#native.decryptFields(
+      session,
+      created,
+      key,
+      parent.keyId,
+      parent.created,
+      data,
+      mode,
+    )
+    return this.#at(place) ?? this.decryptFields(session, record, mode)
   }
 
   /** The same for many: `NativeBinding.decryptMany` with Buffers in the places' places. */

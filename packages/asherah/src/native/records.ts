@@ -1,3 +1,4 @@
+import type { DataToSeal, RecordFields, RecordTimes } from '../record-fields.ts'
 import {
   guardPlaintext,
   isolatePlaintext,
@@ -24,6 +25,8 @@ export interface PlaintextOptions {
 
 /** The first number says of the last call of this thread whether it is to start a check of the key. */
 const mailbox = new Int32Array(1)
+/** The times of the record that `encryptFields` made last. */
+const times = new Float64Array(2)
 let attached: NativeBinding | undefined
 
 /**
@@ -36,7 +39,7 @@ export class Records {
 
   /** `tellFailures` hears how many overwritten canaries were found, some time after. */
   constructor(native: NativeBinding, options: PlaintextOptions, tellFailures: (failures: number) => void) {
-    if (attached !== native) native.attach(mailbox)
+    if (attached !== native) native.attach(mailbox, times)
     attached = native
     this.#native = native
     this.#plaintexts = plaintextsOf(native)
@@ -69,6 +72,17 @@ export class Records {
 
   decryptString(session: SessionHandle, record: string | Uint8Array, mode: number): string | number {
     return this.#native.decryptString(session, record, mode)
+  }
+
+  encryptFields(session: SessionHandle, input: DataToSeal, mode: number): RecordTimes | number {
+    const { data, out, keyAt, dataAt } = input
+    const answer = this.#native.encryptFields(session, data, mode, out, keyAt, dataAt)
+    if (answer < 0) return answer
+    return { created: times[0] ?? Number.NaN, parentCreated: times[1] ?? Number.NaN }
+  }
+
+  decryptFields(session: SessionHandle, record: RecordFields, mode: number): Buffer | number {
+    return this.#plaintexts.decryptFields(session, record, mode | this.#mode)
   }
 
   // Many at once: see `NativeBinding.encryptMany`.

@@ -34,8 +34,10 @@ export interface CallHost {
   readonly tick: number
   /** An error of ours, which the client is told of as "internal error" only. */
   fault(error: unknown): void
-  /** Has `endOfTurn` called before the event loop waits again. */
+  /** Has `endOfTurn` called when all that was read at once has been handled, or else before the event loop waits again. */
   atEndOfTurn(call: GrpcCall): void
+  /** All that was read at once has been handled. */
+  endTurn(): void
   left(call: GrpcCall): void
 }
 
@@ -67,6 +69,22 @@ function stopReading(stream: ServerHttp2Stream): void {
 }
 
 /**
+ * Node gives each DATA frame to the stream's `push`, behind which it costs an event, a turn of the tick queue and a look
+ * whether to read on: a tenth of all that a small message costs. While the stream flows and holds nothing back, that is what
+ * `received` gets at once; everything else, and everything on a Node that should not call `push`, goes its usual way.
+ */
+function takeFramesEarly(stream: ServerHttp2Stream, received: (chunk: Buffer) => void): void {
+  const push = stream.push
+  stream.push = (chunk: Buffer | null, encoding) => {
+    if (chunk === null || stream.readableFlowing !== true || stream.readableLength > 0) {
+      return push.call(stream, chunk, encoding)
+    }
+    received(chunk)
+    return true
+  }
+}
+
+/**
  * One gRPC call over one HTTP/2 stream: takes the messages out of it one after the other, writes the answers in the same
  * order, and ends it with a status. It stops reading while a message is being handled, while the client does not read its
  * answers, and while the server holds as many bytes as it may.
@@ -75,7 +93,6 @@ export class GrpcCall {
   readonly #host: CallHost
   readonly #stream: ServerHttp2Stream
   readonly #frames: FrameReader
-  readonly #grant = (): void => this.#granted()
   #sink: MessageSink | undefined
   #deadline: NodeJS.Timeout | undefined
   #answers: Buffer[] = []
@@ -83,15 +100,12 @@ export class GrpcCall {
   #pumping = false
   /** The end of this turn of the event loop will be told. */
   #scheduled = false
-  /** Messages of this turn, and whether there were several in the last one. */
-  #messages = 0
-  #gathering = false
   /** A message is being handled. */
   #busy = false
   /** The client does not read its answers. */
   #full = false
   /** The next message has to wait for others' bytes. */
-  #waiting = false
+  #waiting: (() => void) | undefined
   /** What the message under way has of the budget, and all that this call has of it. */
   #share = 0
   #reserved = 0
@@ -118,13 +132,9 @@ export class GrpcCall {
       this.#fail(error)
       return
     }
-    stream.on('data', (chunk: Buffer) => {
-      this.#movedAt = this.#host.tick
-      if (this.#ended) return
-      this.#frames.push(chunk)
-      if (this.#open) this.#pump()
-      else stream.pause()
-    })
+    const received = (chunk: Buffer): void => this.#received(chunk)
+    stream.on('data', received)
+    takeFramesEarly(stream, received)
     stream.on('end', () => {
       this.#halfClosed = true
       this.#pump()
@@ -136,6 +146,19 @@ export class GrpcCall {
     })
   }
 
+  #received(chunk: Buffer): void {
+    this.#movedAt = this.#host.tick
+    if (this.#ended) return
+    this.#frames.push(chunk)
+    if (!this.#open) {
+      this.#stream.pause()
+      return
+    }
+    // A write costs more than an answer: those to all that was read at once, of every call of the connection, come together.
+    this.#pump(true)
+    if (chunk.byteOffset + chunk.length === chunk.buffer.byteLength) this.#host.endTurn()
+  }
+
   /** Ticks since anything was read or written. */
   get restingTicks(): number {
     return this.#host.tick - this.#movedAt
@@ -143,12 +166,12 @@ export class GrpcCall {
 
   /** Whether a message is half here, being handled, or its answer not read. */
   get underWay(): boolean {
-    return this.#busy || this.#waiting || this.#frames.partial || this.#stream.writableLength > 0
+    return this.#busy || this.#waiting !== undefined || this.#frames.partial || this.#stream.writableLength > 0
   }
 
   /** Whether the next step is the client's. */
   get waitsForClient(): boolean {
-    return !this.#busy && !this.#waiting
+    return !this.#busy && this.#waiting === undefined
   }
 
   get listensOnly(): boolean {
@@ -204,7 +227,7 @@ export class GrpcCall {
     }, Math.ceil(ms))
   }
 
-  #pump(): void {
+  #pump(gathers = false): void {
     if (this.#pumping || this.#closed) return
     this.#pumping = true
     try {
@@ -214,33 +237,24 @@ export class GrpcCall {
     } finally {
       this.#pumping = false
     }
-    if (this.#answers.length > 0) this.#flushNowOrSoon()
+    if (!gathers) this.#flush()
+    else if (this.#answers.length > 0 && !this.#scheduled) {
+      this.#scheduled = true
+      this.#host.atEndOfTurn(this)
+    }
     if (!this.#open) return
     if (this.#halfClosed) this.#finish()
     else if (this.#stream.isPaused()) this.#stream.resume()
   }
 
-  /**
-   * A write costs more than an answer. Where the turn before brought this call several messages, its answers wait for the
-   * end of the turn and are written together; a lone answer is written at once.
-   */
-  #flushNowOrSoon(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    this.#host.atEndOfTurn(this)
-    if (!this.#gathering) this.#flush()
-  }
-
   /** What the host calls after {@link CallHost.atEndOfTurn}. */
   endOfTurn(): void {
     this.#scheduled = false
-    this.#gathering = this.#messages > 1
-    this.#messages = 0
     this.#flush()
   }
 
   get #open(): boolean {
-    return !this.#busy && !this.#full && !this.#waiting && !this.#ended
+    return !this.#busy && !this.#full && this.#waiting === undefined && !this.#ended
   }
 
   /** Handles one message; false when there is none yet. */
@@ -250,7 +264,6 @@ export class GrpcCall {
     const message = this.#frames.next()
     if (message === undefined) return false
     this.#share = 0
-    this.#messages += 1
     const pending = this.#sink?.message(message)
     // Answers to many small messages are written together, yet not without bound.
     if (this.#answers.length >= 64) this.#flush()
@@ -276,16 +289,17 @@ export class GrpcCall {
     const share = ByteBudget.share(length)
     if (share === 0 || this.#share > 0) return true
     this.#share = share
-    if (this.#host.budget.take(share, this.#grant)) {
+    const granted = (): void => this.#granted()
+    if (this.#host.budget.take(share, granted)) {
       this.#reserved += share
       return true
     }
-    this.#waiting = true
+    this.#waiting = granted
     return false
   }
 
   #granted(): void {
-    this.#waiting = false
+    this.#waiting = undefined
     this.#reserved += this.#share
     this.#movedAt = this.#host.tick
     this.#pump()
@@ -340,7 +354,7 @@ export class GrpcCall {
     this.#closed = true
     this.#ended = true
     clearTimeout(this.#deadline)
-    if (this.#waiting) this.#host.budget.leave(this.#grant)
+    if (this.#waiting !== undefined) this.#host.budget.leave(this.#waiting)
     this.#giveBack(this.#reserved)
     this.#sink?.closed()
     this.#host.left(this)

@@ -56,12 +56,8 @@ export class GrpcServer implements CallHost {
   readonly #calls = new Set<GrpcCall>()
   readonly #sessions = new Set<Http2Session>()
   readonly #sweeper: NodeJS.Timeout
-  readonly #endTurn = (): void => {
-    const calls = this.#gathered
-    this.#gathered = []
-    for (const call of calls) call.endOfTurn()
-  }
   #gathered: GrpcCall[] = []
+  #turn: NodeJS.Immediate | undefined
   #tick = 0
   #draining = false
   #emptied: (() => void) | undefined
@@ -110,7 +106,19 @@ export class GrpcServer implements CallHost {
   }
 
   atEndOfTurn(call: GrpcCall): void {
-    if (this.#gathered.push(call) === 1) setImmediate(this.#endTurn)
+    this.#gathered.push(call)
+    // Other frames may follow the last message of what is read.
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined
+      this.endTurn()
+    })
+  }
+
+  endTurn(): void {
+    if (this.#gathered.length === 0) return
+    const calls = this.#gathered
+    this.#gathered = []
+    for (const call of calls) call.endOfTurn()
   }
 
   left(call: GrpcCall): void {

@@ -1,3 +1,4 @@
+import type { RecordFields } from 'asherah'
 import type { Int64, ReceivedRecord, SentRecord } from './session-messages.ts'
 
 /** The library's record: JSON with base64. */
@@ -23,7 +24,7 @@ const beforeData = '}},"Data":"'
  * The values are cut out where they stand, which costs a fifth of `JSON.parse` (0.2 against 1 µs for 64 bytes of data). An
  * id with characters that JSON escapes is left to that.
  */
-export function sentRecord(text: string): SentRecord {
+export function sentRecord(text: string): SentRecord<string> {
   const keyAt = text.indexOf(beforeKey, beforeCreated.length)
   const keyIdAt = text.indexOf(beforeKeyId, keyAt)
   const keyIdStart = keyIdAt + beforeKeyId.length
@@ -44,7 +45,7 @@ export function sentRecord(text: string): SentRecord {
   }
 }
 
-function parsedRecord(text: string): SentRecord {
+function parsedRecord(text: string): SentRecord<string> {
   const { Key, Data } = JSON.parse(text) as WrittenRecord
   const { KeyId, Created } = Key.ParentKeyMeta
   return {
@@ -53,7 +54,31 @@ function parsedRecord(text: string): SentRecord {
   }
 }
 
-/** A record that was received as the library reads it, or undefined when a part is missing. */
+const noBytes = new Uint8Array(0)
+
+/** protobufjs has an array for bytes that are not there. */
+export function givenBytes(bytes: Uint8Array | undefined): Uint8Array {
+  return bytes === undefined || bytes.length === 0 ? noBytes : bytes
+}
+
+/** A record that was received, or undefined when a part is missing. A time beyond 2^53 stays beyond it. */
+export function recordFields({ key, data }: ReceivedRecord): RecordFields | undefined {
+  const parent = key?.parent_key_meta
+  if (key === undefined || key === null || parent === undefined || parent === null) return undefined
+  return {
+    created: numberOf(key.created),
+    key: givenBytes(key.key),
+    parent: { keyId: parent.key_id ?? '', created: numberOf(parent.created) },
+    data: givenBytes(data),
+  }
+}
+
+function numberOf(value: Int64 | number | undefined): number {
+  if (typeof value !== 'object') return value ?? 0
+  return value.high * 2 ** 32 + (value.low >>> 0)
+}
+
+/** The same as the library reads it. */
 export function recordText({ key, data }: ReceivedRecord): string | undefined {
   const parent = key?.parent_key_meta
   if (key === undefined || key === null || parent === undefined || parent === null) return undefined

@@ -13,7 +13,7 @@ export interface KeyMetaFields<Integer> {
   readonly key_id?: string
 }
 
-/** Bytes are base64 text where they are to be sent, which spares a copy. */
+/** Bytes are base64 text where a record's text has them so, which spares a copy. */
 export interface EnvelopeKeyFields<Integer, Bytes> {
   readonly created?: Integer
   readonly key?: Bytes
@@ -26,7 +26,16 @@ export interface RecordFields<Integer, Bytes> {
 }
 
 export type ReceivedRecord = RecordFields<Int64, Uint8Array>
-export type SentRecord = RecordFields<number, string>
+
+/** All of a record that is sent. */
+export interface SentRecord<Bytes> {
+  readonly key: {
+    readonly created: number
+    readonly key: Bytes
+    readonly parent_key_meta: { readonly created: number; readonly key_id: string }
+  }
+  readonly data: Bytes
+}
 
 export interface SessionRequest {
   /** Which of the others was last on the wire; undefined for an empty message. */
@@ -37,7 +46,7 @@ export interface SessionRequest {
 }
 
 export interface SessionResponse {
-  readonly encrypt_response?: { readonly data_row_record: SentRecord }
+  readonly encrypt_response?: { readonly data_row_record: SentRecord<string | Uint8Array> }
   readonly decrypt_response?: { readonly data: Uint8Array }
   readonly error_response?: { readonly message: string }
 }
@@ -50,6 +59,13 @@ export const sessionResponse: MessageType<SessionResponse> = messageType(
   root,
   'asherah.apps.server.SessionResponse',
 )
+
+/** The record of an answer to `encrypt`, of our own. */
+export function decodedRecord(bytes: Uint8Array): SentRecord<Uint8Array> {
+  const { encrypt_response: answer } = sessionResponse.decode(bytes)
+  if (answer === undefined) throw new TypeError('an answer without a record')
+  return answer.data_row_record as SentRecord<Uint8Array>
+}
 
 /** @throws GrpcError for bytes that are no SessionRequest. */
 export function decodedRequest(bytes: Uint8Array): SessionRequest {

@@ -1,7 +1,8 @@
 import { AsherahError, type AsherahSession, clearPlaintext } from 'asherah'
 import type { GrpcCall, MessageSink, OpenCall } from '../grpc/grpc-call.ts'
 import { framed } from '../grpc/message-encoder.ts'
-import { recordText, sentRecord } from './record-text.ts'
+import { givenBytes, recordFields, recordText, sentRecord } from './record-text.ts'
+import { SealedAnswers } from './sealed-answers.ts'
 import {
   decodedRequest,
   type ReceivedRecord,
@@ -16,7 +17,6 @@ export interface Sessions {
 }
 
 const mostPartitionBytes = 256
-const noBytes = new Uint8Array(0)
 
 /** The calls of `AppEncryption.Session`, each of which is a session of one partition. `fault` hears of errors of ours. */
 export function sessionCalls(sessions: Sessions, fault: (error: unknown) => void): OpenCall {
@@ -32,6 +32,7 @@ class SessionStream implements MessageSink {
   readonly #sessions: Sessions
   readonly #fault: (error: unknown) => void
   #session: AsherahSession | undefined
+  #answers: SealedAnswers | undefined
 
   constructor(call: GrpcCall, sessions: Sessions, fault: (error: unknown) => void) {
     this.#call = call
@@ -88,11 +89,12 @@ class SessionStream implements MessageSink {
       this.#refuse('session not yet initialized')
       return undefined
     }
-    // protobufjs has an array for bytes that are not there.
-    const data = given === undefined || given.length === 0 ? noBytes : given
-    const record = this.#session.encryptAtOnce(data)
-    if (record !== undefined) {
-      this.#encrypted(record, message)
+    const data = givenBytes(given)
+    this.#answers ??= new SealedAnswers(this.#session)
+    const answer = this.#answers.seal(data)
+    if (answer !== undefined) {
+      message.fill(0)
+      this.#call.send(answer, false)
       return undefined
     }
     return this.#session.encryptAsync(data).then(
@@ -113,14 +115,15 @@ class SessionStream implements MessageSink {
       this.#refuse('decrypt request missing data_row_record')
       return undefined
     }
+    const fields = recordFields(record)
+    const data = fields && this.#session.decryptFieldsAtOnce(fields)
+    if (data !== undefined) {
+      this.#decrypted(data)
+      return undefined
+    }
     const text = recordText(record)
     if (text === undefined) {
       this.#refuse('decrypt failed: the data_row_record has no key, or its key no parent_key_meta')
-      return undefined
-    }
-    const data = this.#session.decryptAtOnce(text)
-    if (data !== undefined) {
-      this.#decrypted(data)
       return undefined
     }
     return this.#session.decryptAsync(text).then(
