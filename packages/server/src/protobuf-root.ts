@@ -37,3 +37,16 @@ export function messageType<Message extends object>(root: protobuf.Root, name: s
   // Its codec is made at the first use otherwise, and replaced under whoever holds it.
   return root.lookupType(name).setup() as unknown as MessageType<Message>
 }
+
+/** The same message with the members of its oneofs as fields that do not know of each other. */
+export function withoutOneofs<Message extends object>(
+  root: protobuf.Root,
+  name: string,
+): MessageType<Message> {
+  const type = root.lookupType(name)
+  const plain = new protobuf.Type(`${type.name}Fields`)
+  for (const field of type.fieldsArray) plain.add(new protobuf.Field(field.name, field.id, field.type))
+  type.parent?.add(plain)
+  root.resolveAll()
+  return messageType(root, plain.fullName)
+}

@@ -1,5 +1,4 @@
-import { Agent } from 'node:http'
-import { Agent as TlsAgent } from 'node:https'
+import type { Agent } from 'node:http'
 import { AsherahError } from '../errors.ts'
 
 /** How long the AWS clients that are made here may take. */
@@ -30,8 +29,9 @@ const connectionsAtOnce = 50
 export function awsClientConfig(options: AwsClientOptions) {
   const { region, profile, endpoint, prepareAgent = () => {} } = options
   const agents = { keepAlive: true, maxSockets: connectionsAtOnce }
-  const httpAgent = new Agent(agents)
-  const httpsAgent = new TlsAgent(agents)
+  // The facade that `import` puts before `node:http` loads its WebSocket too: 5 MB of memory, 20 ms.
+  const httpAgent = new (process.getBuiltinModule('node:http').Agent)(agents)
+  const httpsAgent = new (process.getBuiltinModule('node:https').Agent)(agents)
   prepareAgent(httpAgent)
   prepareAgent(httpsAgent)
   return {
