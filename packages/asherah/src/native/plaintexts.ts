@@ -38,15 +38,7 @@ class Plaintexts {
   /** The same for a record's fields. */
   decryptFields(session: SessionHandle, record: RecordFields, mode: number): Buffer | number {
     const { created, key, parent, data } = record
-    const place = this.#native.decryptFields(
-      session,
-      created,
-      key,
-      parent.keyId,
-      parent.created,
-      data,
-      mode,
-    )
+    const place = this.#native.decryptFields(session, created, key, parent.keyId, parent.created, data, mode)
     return this.#at(place) ?? this.decryptFields(session, record, mode)
   }
 

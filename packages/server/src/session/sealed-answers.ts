@@ -1,6 +1,6 @@
 import type { AsherahSession, RecordTimes } from 'asherah'
-import { framed } from '../grpc/message-encoder.ts'
 import { prefixBytes } from '../grpc/frame-reader.ts'
+import { framed } from '../grpc/message-encoder.ts'
 import { decodedRecord, type SentRecord, sessionResponse } from './session-messages.ts'
 
 /** What sealing makes of data (contract section 2.1). */
@@ -66,7 +66,9 @@ export class SealedAnswers {
       key: { created, key, parent_key_meta: { created: parentCreated, key_id: this.#keyId } },
       data,
     }
-    return framed(sessionResponse, { encrypt_response: { data_row_record: record satisfies SentRecord<Buffer> } })
+    return framed(sessionResponse, {
+      encrypt_response: { data_row_record: record satisfies SentRecord<Buffer> },
+    })
   }
 
   /** The decoder's byte strings are views: where they lie is where a record's bytes belong. */

@@ -81,7 +81,9 @@ export function decodedRequest(bytes: Uint8Array): SessionRequest {
 }
 
 /** Members that are not there are null. */
-type PlainRequest = { readonly [Name in Exclude<keyof SessionRequest, 'request'>]: SessionRequest[Name] | null }
+type PlainRequest = {
+  readonly [Name in Exclude<keyof SessionRequest, 'request'>]: SessionRequest[Name] | null
+}
 
 function theOnlyOne({ encrypt, decrypt, get_session }: Partial<PlainRequest>): SessionRequest | undefined {
   if (encrypt) return decrypt || get_session ? undefined : { request: 'encrypt', encrypt }
