@@ -29,7 +29,7 @@ const connectionsAtOnce = 50
 export function awsClientConfig(options: AwsClientOptions) {
   const { region, profile, endpoint, prepareAgent = () => {} } = options
   const agents = { keepAlive: true, maxSockets: connectionsAtOnce }
-  // The facade that `import` puts before `node:http` loads its WebSocket too: 5 MB of memory, 20 ms.
+  // The facade that `import` puts before `node:http` loads its WebSocket too: 5 MB of memory.
   const httpAgent = new (process.getBuiltinModule('node:http').Agent)(agents)
   const httpsAgent = new (process.getBuiltinModule('node:https').Agent)(agents)
   prepareAgent(httpAgent)
