@@ -130,6 +130,32 @@ test('messages may be cut anywhere and may follow each other in one piece', {
   }
 })
 
+test('of several requests in one message the last one counts', async (context) => {
+  const { address } = await startSidecar(context)
+  using client = new RawClient(address.socket)
+  const encrypt = encryptMessage(Buffer.from('of the row'))
+  const table: [sent: Buffer, answer: RegExp | 'record' | 'begun'][] = [
+    [Buffer.concat([encrypt, getSessionMessage]), 'begun'],
+    [Buffer.concat([getSessionMessage, encrypt]), 'record'],
+    [Buffer.concat([encrypt, getSessionMessage, encrypt]), 'record'],
+    [Buffer.concat([encrypt, getSessionMessage]), /session has already been initialized/],
+  ]
+  const stream = client.request()
+  const result = outcome(stream)
+  for (const [sent] of table) stream.write(frame(sent))
+  stream.end()
+  const { status, body } = await result
+  assert.equal(status, '0')
+  const answers = unframed(body)
+  assert.equal(answers.length, table.length)
+  for (const [index, [, expected]] of table.entries()) {
+    const answer = answers[index] ?? Buffer.alloc(0)
+    if (expected === 'begun') assert.equal(answer.length, 0)
+    else if (expected === 'record') assert.match(answer.toString('latin1'), /_IK_p_/)
+    else assert.match(answer.toString('latin1'), expected)
+  }
+})
+
 test('any :authority is taken', async (context) => {
   const { address } = await startSidecar(context)
   using client = new RawClient(address.socket)
