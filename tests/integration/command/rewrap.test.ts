@@ -79,8 +79,11 @@ async function rowsOf(config: AsherahConfig, prefix: string): Promise<readonly K
   return rows.toSorted((one, other) => one.created - other.created || one.keyId.localeCompare(other.keyId))
 }
 
-/** Runs it, and kills it some milliseconds after its first or second row; answers with how many it had told of. */
-async function runAndKill(folder: CommandFolder, args: readonly string[]): Promise<number> {
+/**
+ * Runs it, and kills it some milliseconds after its first or second row; false when it came to its end before, as it may when
+ * earlier runs have left it little.
+ */
+async function runAndKill(folder: CommandFolder, args: readonly string[]): Promise<boolean> {
   const child = folder.start(...args)
   let printed = ''
   let dying = false
@@ -89,11 +92,11 @@ async function runAndKill(folder: CommandFolder, args: readonly string[]): Promi
     const rows = printed.split('\n').length - 1
     if (dying || rows < 1 + Math.floor(Math.random() * 2)) return
     dying = true
-    setTimeout(() => child.kill('SIGKILL'), Math.random() * 40)
+    setTimeout(() => child.kill('SIGKILL'), Math.random() * 10)
   })
-  const [, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
-  assert.equal(signal, 'SIGKILL', printed)
-  return printed.split('\n').filter((line) => line.startsWith('rewrapped')).length
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  if (signal === null) assert.equal(code, 0, printed)
+  return signal === 'SIGKILL'
 }
 
 type KmsConfig = Pick<AsherahConfig, 'kms'> & Partial<AsherahConfig>
@@ -187,13 +190,15 @@ describe('keys rewrap', { timeout: 280_000 }, () => {
         const [from, to] = [`${step - 1}.json`, `${step}.json`]
         const backup = `backup-${step}.jsonl`
         const args = ['keys', 'rewrap', '--config', from, '--to-config', to, '--yes', '--backup', backup]
-        for (let kill = 0; kill < kills; kill++) await runAndKill(folder, args)
+        let killed = 0
+        while (killed < kills && (await runAndKill(folder, args))) killed += 1
+        assert.ok(killed > 0, 'the first run came to its end before it was killed')
         const last = await folder.run(...args, '--json')
         assert.equal(last.code, 0, last.stderr)
         const told = jsonLines(last.stdout).at(-1)
         assert.equal(told?.['systemKeys'], generations)
         assert.equal(told?.['intermediateKeys'], generations * partitions.length)
-        assert.ok(Number(told?.['done']) >= kills, 'what the killed runs had done stayed done')
+        assert.ok(Number(told?.['done']) >= killed, 'what the killed runs had done stayed done')
         assert.equal(Number(told?.['rewrapped']) + Number(told?.['done']), generations)
         await readAll(steps[step] ?? staticConfig, sealed)
 
