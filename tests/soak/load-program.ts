@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { AsherahError, type AsherahSession, SessionFactory } from '../../packages/asherah/src/index.ts'
 import type { JournalEntry } from '../support/racing-process.ts'
 import { SeededRandom } from '../support/seeded-random.ts'
-import type { LoadReport, LoadTask } from './load.ts'
+import type { LoadReport, LoadTask, LoadWord } from './load.ts'
 
 /** Calls under way at once. */
 const lanes = 32
@@ -105,9 +105,10 @@ async function lane(): Promise<void> {
   }
 }
 
-function report(): LoadReport {
+function report(finished = false): LoadReport {
   const ringFull = factory.stats().evictions > 0
   return {
+    finished,
     encrypted,
     decrypted,
     sampled,
@@ -123,11 +124,16 @@ const telling = setInterval(() => {
   globalThis.gc?.()
   parentPort?.postMessage(report())
 }, 1_000)
-parentPort?.once('message', () => {
-  ending = true
+const left = new Promise<void>((resolve) => {
+  parentPort?.on('message', (word: LoadWord) => {
+    ending = true
+    if (word === 'leave') resolve()
+  })
 })
 await Promise.all(Array.from({ length: lanes }, lane))
 clearInterval(telling)
-parentPort?.postMessage(report())
+parentPort?.postMessage(report(true))
+// The thread that other threads' keys are loaded by may be this one's, and end with it.
+await left
 await factory.closeAsync()
 parentPort?.close()

@@ -12,8 +12,13 @@ export interface LoadTask {
   readonly journal: string
 }
 
+/** What a thread is told: to begin nothing more, and, when all have finished, to close. */
+export type LoadWord = 'end' | 'leave'
+
 /** What a thread has done since it was started. */
 export interface LoadReport {
+  /** It has nothing under way any more. */
+  readonly finished: boolean
   readonly encrypted: number
   readonly decrypted: number
   readonly sampled: number

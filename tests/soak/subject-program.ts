@@ -1,6 +1,6 @@
 // The soaked process: worker threads that use the library, and nothing else. See `load.ts`.
 import { Worker } from 'node:worker_threads'
-import type { LoadReport, SubjectReport, SubjectTask } from './load.ts'
+import type { LoadReport, LoadWord, SubjectReport, SubjectTask } from './load.ts'
 
 process.once('message', (task: SubjectTask) => {
   void run(task)
@@ -8,6 +8,9 @@ process.once('message', (task: SubjectTask) => {
 
 async function run({ loads }: SubjectTask): Promise<void> {
   const reports: LoadReport[] = []
+  const say = (word: LoadWord): void => {
+    for (const worker of workers) worker.postMessage(word)
+  }
   const workers = loads.map((load, index) => {
     const worker = new Worker(new URL('load-program.ts', import.meta.url), {
       workerData: load,
@@ -16,6 +19,7 @@ async function run({ loads }: SubjectTask): Promise<void> {
     })
     worker.on('message', (report: LoadReport) => {
       reports[index] = report
+      if (reports.filter(({ finished }) => finished).length === loads.length) say('leave')
     })
     return worker
   })
@@ -26,7 +30,7 @@ async function run({ loads }: SubjectTask): Promise<void> {
   }
   const telling = setInterval(tell, 1_000)
   process.once('message', () => {
-    for (const worker of workers) worker.postMessage('end')
+    say('end')
   })
   // A worker's error is not caught: it ends the process, and with it the soak.
   await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))))
