@@ -10,7 +10,13 @@ export * from './module-api-legacy.ts'
 export type { LogEvent, LogLevel } from './observability/log.ts'
 export type { MetricEvent } from './observability/metrics.ts'
 export type { DecryptedItem, DecryptedStringItem, EncryptedItem, ItemError } from './record-batch.ts'
-export type { DataToSeal, RecordFields, RecordTimes } from './record-fields.ts'
+export {
+  type DataToSeal,
+  type RecordFields,
+  type RecordTimes,
+  sealOverheadBytes,
+  wrappedKeyBytes,
+} from './record-fields.ts'
 export { AsherahSession } from './session.ts'
 export { type FactoryStats, SessionFactory } from './session-factory.ts'
 export { version } from './version.ts'

@@ -1,8 +1,9 @@
 import type { KeyMeta } from './metastore/metastore.ts'
 
-/** Bytes of the data row key as a record holds it, and how many more the sealed data has than the data. */
-export const wrappedKeyBytes = 60
+/** How many more bytes what is sealed has than what was: the tag's 16 and the nonce's 12 (contract section 2.1). */
 export const sealOverheadBytes = 28
+/** Bytes of a key of 32 that is sealed under another one, as a record holds its data row key. */
+export const wrappedKeyBytes = 32 + sealOverheadBytes
 
 /** A DataRowRecord as a protocol other than JSON carries it: its bytes as bytes. Nothing in it is trusted. */
 export interface RecordFields {

@@ -31,7 +31,7 @@ export class MysqlRows implements RowStore {
     ]
     const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`
     const text = `SELECT ${columns} FROM encryption_key ${where} ORDER BY encryption_key.id, encryption_key.created LIMIT ${limit}`
-    return sqlPage(await this.#rows(text), limit)
+    return sqlPage((await this.#rows(text)).map(rawRow), limit)
   }
 
   async get(keyId: string, created: number): Promise<RawRow | undefined> {

@@ -32,7 +32,7 @@ export class PostgresRows implements RowStore {
     ]
     const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`
     const text = `SELECT ${columns} FROM encryption_key ${where} ${order} ${limit}`
-    return sqlPage(await this.#rows(text, values), limit)
+    return sqlPage((await this.#rows(text, values)).map(rawRow), limit)
   }
 
   async get(keyId: string, created: number): Promise<RawRow | undefined> {

@@ -32,10 +32,11 @@ export function rawRow([keyId, shownTime, created, text]: SqlRow): RawRow {
 }
 
 /** A part of a list, whose next one begins after its last row. */
-export function sqlPage(rows: readonly SqlRow[], limit: number): RawPage {
+export function sqlPage(rows: readonly RawRow[], limit: number): RawPage {
   const last = rows.at(-1)
-  const next = last === undefined || rows.length < limit ? undefined : JSON.stringify([last[0], last[1]])
-  return { rows: rows.map(rawRow), ...(next !== undefined && { next }) }
+  const next =
+    last === undefined || rows.length < limit ? undefined : JSON.stringify([last.keyId, last.shownTime])
+  return { rows, ...(next !== undefined && { next }) }
 }
 
 /** Where a list goes on. */

@@ -4,7 +4,7 @@ import type { EnvelopeKeyRecord } from '../metastore/metastore.ts'
 import { firstSecondOfYear1, fromUtcText, toUtcText } from '../metastore/sql/utc-time.ts'
 import type { SqliteDatabase } from '../metastore/sqlite.ts'
 import type { RawPage, RawRow, RowStore } from './key-row.ts'
-import { cursorOf } from './sql-admin.ts'
+import { cursorOf, sqlPage } from './sql-admin.ts'
 
 export type RunOnDatabase = <T>(action: string, work: (database: SqliteDatabase) => T) => MaybePromise<T>
 
@@ -33,11 +33,8 @@ export class SqliteRows implements RowStore {
     ]
     const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`
     const text = `SELECT ${columns} FROM encryption_key ${where} ORDER BY id, created LIMIT ${limit}`
-    const rows = (await this.#run('read', (database) => all(database, text, values))).map(rawRow)
-    const last = rows.at(-1)
-    const next =
-      last === undefined || rows.length < limit ? undefined : JSON.stringify([last.keyId, last.shownTime])
-    return { rows, ...(next !== undefined && { next }) }
+    const rows = await this.#run('read', (database) => all(database, text, values))
+    return sqlPage(rows.map(rawRow), limit)
   }
 
   async get(keyId: string, created: number): Promise<RawRow | undefined> {

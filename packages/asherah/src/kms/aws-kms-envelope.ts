@@ -1,4 +1,5 @@
 import { AsherahError } from '../errors.ts'
+import { wrappedKeyBytes } from '../record-fields.ts'
 
 /** The data key of one system key as one region's KMS sealed it. */
 export interface RegionKek {
@@ -15,8 +16,6 @@ export interface AwsKmsEnvelope {
   /** In no particular order; a region that failed is missing. */
   readonly kmsKeks: readonly RegionKek[]
 }
-
-const wrappedKeyBytes = 60
 
 /** The envelope's JSON text as the bytes that a row keeps. */
 export function encodeEnvelope(envelope: AwsKmsEnvelope): Uint8Array {

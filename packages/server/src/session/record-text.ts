@@ -78,24 +78,14 @@ function numberOf(value: Int64 | number | undefined): number {
   return value.high * 2 ** 32 + (value.low >>> 0)
 }
 
-/** The same as the library reads it. */
-export function recordText({ key, data }: ReceivedRecord): string | undefined {
-  const parent = key?.parent_key_meta
-  if (key === undefined || key === null || parent === undefined || parent === null) return undefined
+/** A record as the library's calls that wait read it. */
+export function recordText({ created, key, parent, data }: RecordFields): string {
   return (
-    `{"Key":{"Created":${integer(key.created)},"Key":"${base64(key.key)}",` +
-    `"ParentKeyMeta":{"KeyId":${JSON.stringify(parent.key_id ?? '')},"Created":${integer(parent.created)}}},` +
-    `"Data":"${base64(data)}"}`
+    `{"Key":{"Created":${created},"Key":"${base64(key)}",` +
+    `"ParentKeyMeta":{"KeyId":${JSON.stringify(parent.keyId)},"Created":${parent.created}}},"Data":"${base64(data)}"}`
   )
 }
 
-/** All 64 bits: what is no time of a key must not become one by rounding. */
-function integer(value: Int64 | number | undefined): string {
-  if (typeof value !== 'object') return String(value ?? 0)
-  return value.high === 0 ? String(value.low >>> 0) : value.toString()
-}
-
-function base64(bytes: Uint8Array | undefined): string {
-  if (bytes === undefined || bytes.length === 0) return ''
-  return (bytes as Buffer).toString('base64')
+function base64({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString('base64')
 }

@@ -1,11 +1,7 @@
-import type { AsherahSession, RecordTimes } from 'asherah'
+import { type AsherahSession, type RecordTimes, sealOverheadBytes, wrappedKeyBytes } from 'asherah'
 import { prefixBytes } from '../grpc/frame-reader.ts'
 import { framed } from '../grpc/message-encoder.ts'
 import { decodedRecord, type SentRecord, sessionResponse } from './session-messages.ts'
-
-/** What sealing makes of data (contract section 2.1). */
-const keyBytes = 60
-const overheadBytes = 28
 
 /** A longer answer takes so long to seal that its encoding does not count. */
 const mostPatternBytes = 4096
@@ -44,16 +40,16 @@ export class SealedAnswers {
     const times = this.#session.encryptFieldsAtOnce({ data, out, keyAt, dataAt })
     if (times === undefined) return undefined
     if (times.created === pattern.created && times.parentCreated === pattern.parentCreated) return out
-    const answer = this.#answer(times, out.subarray(keyAt, keyAt + keyBytes), out.subarray(dataAt))
+    const answer = this.#answer(times, out.subarray(keyAt, keyAt + wrappedKeyBytes), out.subarray(dataAt))
     this.#keep(answer, times, data.length)
     return answer
   }
 
   #encoded(data: Uint8Array): Buffer | undefined {
-    const out = Buffer.allocUnsafe(keyBytes + data.length + overheadBytes)
-    const times = this.#session.encryptFieldsAtOnce({ data, out, keyAt: 0, dataAt: keyBytes })
+    const out = Buffer.allocUnsafe(wrappedKeyBytes + data.length + sealOverheadBytes)
+    const times = this.#session.encryptFieldsAtOnce({ data, out, keyAt: 0, dataAt: wrappedKeyBytes })
     if (times === undefined) return undefined
-    const answer = this.#answer(times, out.subarray(0, keyBytes), out.subarray(keyBytes))
+    const answer = this.#answer(times, out.subarray(0, wrappedKeyBytes), out.subarray(wrappedKeyBytes))
     if (data.length === this.#lastBytes && answer.length <= mostPatternBytes) {
       this.#keep(answer, times, data.length)
     }

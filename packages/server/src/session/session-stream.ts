@@ -116,17 +116,16 @@ class SessionStream implements MessageSink {
       return undefined
     }
     const fields = recordFields(record)
-    const data = fields && this.#session.decryptFieldsAtOnce(fields)
+    if (fields === undefined) {
+      this.#refuse('decrypt failed: the data_row_record has no key, or its key no parent_key_meta')
+      return undefined
+    }
+    const data = this.#session.decryptFieldsAtOnce(fields)
     if (data !== undefined) {
       this.#decrypted(data)
       return undefined
     }
-    const text = recordText(record)
-    if (text === undefined) {
-      this.#refuse('decrypt failed: the data_row_record has no key, or its key no parent_key_meta')
-      return undefined
-    }
-    return this.#session.decryptAsync(text).then(
+    return this.#session.decryptAsync(recordText(fields)).then(
       (later) => this.#decrypted(later),
       (error: unknown) => this.#refuse(`decrypt failed: ${this.#told(error)}`),
     )
