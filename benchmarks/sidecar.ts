@@ -1,11 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientTask } from './children/sidecar-client.ts'
-import type { ServerUsage } from './children/sidecar-echo.ts'
 import type { Figures, Measurand } from './figure.ts'
 import type { Plan } from './plan.ts'
 
@@ -63,12 +62,23 @@ export async function measureSidecar(plan: Plan, figures: Figures): Promise<void
     try {
       await pair.wait({ idle: idleStreams })
       await sleep(500)
-      figures.add(memory, (await pair.usage()).residentBytes)
+      figures.add(memory, pair.residentBytes)
     } finally {
       pair.close()
     }
   }
 }
+
+/** What each server is started with: the sidecar as its users start it. */
+const programs = {
+  echo: (socket: string) => ['children/sidecar-echo.ts', socket],
+  sidecar: (socket: string) => [
+    '../packages/cli/dist/main.js',
+    'serve',
+    ...['--service', 'bench', '--product', 'bench', '--metastore', 'memory', '--kms', 'static'],
+    ...['--socket-file', socket],
+  ],
+} as const
 
 /** A server and the client that loads it. */
 class Pair {
@@ -92,19 +102,30 @@ class Pair {
   static async start(kind: keyof typeof figuresOf): Promise<Pair> {
     const folder = mkdtempSync(join(tmpdir(), 'asherah-bench-'))
     const socket = join(folder, 's')
-    const child = (name: string, args: readonly string[]): ChildProcess =>
-      fork(join(import.meta.dirname, 'children', name), [...args], { execArgv: [] })
-    const server = child(kind === 'echo' ? 'sidecar-echo.ts' : 'sidecar-process.mjs', [socket])
-    await answer(server)
-    return new Pair(kind, folder, server, child('sidecar-client.ts', [socket]))
+    const [program = '', ...args] = programs[kind](socket)
+    const server = spawn(process.execPath, [join(import.meta.dirname, program), ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    server.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    while (!existsSync(socket)) {
+      if (server.exitCode !== null)
+        throw new Error(`the ${kind} of the sidecar benchmark did not start: ${said}`)
+      await sleep(20)
+    }
+    const client = fork(join(import.meta.dirname, 'children', 'sidecar-client.ts'), [socket], {
+      execArgv: [],
+    })
+    return new Pair(kind, folder, server, client)
   }
 
   /** Nanoseconds of the server's CPU for each request. */
   async load(task: Exclude<ClientTask, { idle: number }>): Promise<number> {
-    const before = await this.usage()
+    const before = this.#cpuNanoseconds
     await this.wait(task)
-    const after = await this.usage()
-    return ((after.cpuMicros - before.cpuMicros) * 1000) / task.requests
+    return (this.#cpuNanoseconds - before) / task.requests
   }
 
   /** What the client answers. */
@@ -113,13 +134,25 @@ class Pair {
     return (await answer(this.#client)) as number
   }
 
-  async usage(): Promise<ServerUsage> {
-    this.#server.send('usage')
-    return (await answer(this.#server)) as ServerUsage
+  get residentBytes(): number {
+    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(this.#procFile('status')) ?? []
+    return Number(kilobytes) * 1024
+  }
+
+  /** Of all threads, exact to the nanosecond; `proc_pid_stat(5)` counts hundredths of a second only. */
+  get #cpuNanoseconds(): number {
+    const times = readdirSync(`/proc/${this.#server.pid}/task`).map((thread) =>
+      Number(this.#procFile(`task/${thread}/schedstat`).split(' ')[0]),
+    )
+    return times.reduce((sum, time) => sum + time, 0)
+  }
+
+  #procFile(name: string): string {
+    return readFileSync(`/proc/${this.#server.pid}/${name}`, 'utf8')
   }
 
   close(): void {
-    this.#server.disconnect()
+    this.#server.kill()
     this.#client.disconnect()
     rmSync(this.#folder, { recursive: true, force: true })
   }

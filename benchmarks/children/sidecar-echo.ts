@@ -1,31 +1,15 @@
 // What the sidecar is measured against: `@grpc/grpc-js` answering with the same messages, without encrypting anything.
-// Listens on the socket given; tells its CPU time and memory when asked.
+// Listens on the socket given.
 import { fileURLToPath } from 'node:url'
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import { sessionService } from './sidecar-service.ts'
-
-/** What a server of the benchmark tells of itself. */
-export interface ServerUsage {
-  /** User and system time, in microseconds. */
-  readonly cpuMicros: number
-  readonly residentBytes: number
-}
 
 interface EchoRequest {
   readonly get_session?: object
   readonly encrypt?: { readonly data: Buffer }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await echo(process.argv[2] ?? '')
-  process.on('message', () => {
-    const { user, system } = process.cpuUsage()
-    const usage: ServerUsage = { cpuMicros: user + system, residentBytes: process.memoryUsage.rss() }
-    process.send?.(usage)
-  })
-  process.on('disconnect', () => process.exit(0))
-  process.send?.('listening')
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) await echo(process.argv[2] ?? '')
 
 async function echo(socketFile: string): Promise<void> {
   const server = new Server()

@@ -11,12 +11,18 @@ export interface CommandInput {
   readonly options: Options
 }
 
-/** One command: a file in `commands/`, a line in `command-table.ts`. */
-export interface CommandSpec {
+/** A command as the list of commands has it: a line in `command-table.ts`. */
+export interface CommandEntry {
   /** As it is typed: `doctor`, `keys rotate`. */
   readonly name: string
-  /** For the list of commands: no capital, no full stop. */
+  /** No capital, no full stop. */
   readonly summary: string
+  /** Its file is read when it is typed: the sidecar shall not hold what only other commands need. */
+  readonly load: () => Promise<CommandSpec>
+}
+
+/** What a command takes and does: a file in `commands/`. */
+export interface CommandSpec {
   /** Whether it takes the flags of the library's configuration; without, it reads its own. */
   readonly configured: boolean
   /** Whether it can destroy something: then it is a dry run without `--yes`, and has `--log`. */

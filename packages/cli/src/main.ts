@@ -1,6 +1,12 @@
 #!/usr/bin/env node
-import { commandTable } from './command-table.ts'
-import { runProgram } from './program.ts'
+import { restartSmall } from './small-process.ts'
+
+// Before anything else is loaded, which would have to be loaded twice.
+if (process.argv[2] === 'serve') restartSmall()
+const [{ commandTable }, { runProgram }] = await Promise.all([
+  import('./command-table.ts'),
+  import('./program.ts'),
+])
 
 const interrupted = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) {

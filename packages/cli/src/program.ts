@@ -1,6 +1,6 @@
 import { version } from 'asherah'
 import { Command, CommanderError } from 'commander'
-import type { CommandSpec } from './command.ts'
+import type { CommandEntry, CommandSpec } from './command.ts'
 import { CommandContext, type CommandHost } from './command-context.ts'
 import { CommandError, toldError } from './command-error.ts'
 import { declareConfigurationFlags } from './configuration/flags.ts'
@@ -18,25 +18,33 @@ const configurationHint =
  * as a sentence and the next thing to type.
  */
 export async function runProgram(
-  table: readonly CommandSpec[],
+  table: readonly CommandEntry[],
   argv: readonly string[],
   host: CommandHost,
 ): Promise<ExitCode> {
   let ended: ExitCode = exitCode.done
-  const program = parent(new Command('asherah'), about).version(version())
+  const program = parent(new Command('asherah'), about, host).version(version())
   const parents = new Map<string, Command>()
-  for (const spec of table) {
-    const [first = '', second] = spec.name.split(' ')
+  const entries = new Map<Command, CommandEntry>()
+  for (const entry of table) {
+    const [first = '', second] = entry.name.split(' ')
     let under = program
     if (second !== undefined) {
-      under = parents.get(first) ?? parent(program.command(first), `${first} of this service`)
+      under = parents.get(first) ?? parent(program.command(first), `${first} of this service`, host)
       parents.set(first, under)
     }
-    declare(under.command(second ?? first), spec, host, (code) => {
-      ended = code
+    entries.set(silence(under.command(second ?? first), host).description(entry.summary), entry)
+  }
+  for (const command of [program, ...parents.values()]) {
+    addHelp(command)
+    command.hook('preSubcommand', async (_, typed) => {
+      const entry = entries.get(typed)
+      if (entry === undefined) return
+      declare(typed, entry.name, await entry.load(), host, (code) => {
+        ended = code
+      })
     })
   }
-  for (const command of [program, ...parents.values()]) silence(command, host)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return ended
@@ -45,17 +53,27 @@ export async function runProgram(
   }
 }
 
-function parent(command: Command, description: string): Command {
-  return command.description(description).showHelpAfterError(false)
+function parent(command: Command, description: string, host: CommandHost): Command {
+  return silence(command, host).description(description).showHelpAfterError(false).helpCommand(false)
+}
+
+/** `help NAME` as `NAME --help`, since what a command takes is known when it is typed only. */
+function addHelp(command: Command): void {
+  command
+    .command('help [command...]')
+    .description('display help for command')
+    .action(async (words: readonly string[]) => {
+      await command.parseAsync([...words, '--help'], { from: 'user' })
+    })
 }
 
 function declare(
   command: Command,
+  name: string,
   spec: CommandSpec,
   host: CommandHost,
   end: (code: ExitCode) => void,
 ): void {
-  command.description(spec.summary)
   spec.declare?.(command)
   if (spec.destructive) {
     command.option('--yes', 'do it; without, show what would be done')
@@ -66,10 +84,9 @@ function declare(
     declareConfigurationFlags(command)
     command.addHelpText('after', configurationHint)
   }
-  silence(command, host)
   command.action(async () => {
     const options = command.opts()
-    const context = new CommandContext(spec.name, options, host)
+    const context = new CommandContext(name, options, host)
     try {
       const code = await spec.run(context, {
         args: command.processedArgs as readonly (string | undefined)[],
@@ -83,9 +100,8 @@ function declare(
 }
 
 /** Errors are thrown, and told in one place. */
-function silence(command: Command, host: CommandHost): void {
-  command.exitOverride()
-  command.configureOutput({
+function silence(command: Command, host: CommandHost): Command {
+  return command.exitOverride().configureOutput({
     writeOut: (text) => void host.stdout.write(text),
     writeErr: () => undefined,
     outputError: () => undefined,
@@ -104,7 +120,9 @@ function tellError(error: unknown, argv: readonly string[], host: CommandHost): 
       // What stands behind an unknown flag may be a secret.
       .replace(/(unknown option '[^'=]*)=.*'/s, "$1'")
       .replaceAll(/\s*\n\s*/g, ' ')
-    return tell(new CommandError('ERR_USAGE', message, `${commandOf(argv)} --help`), argv, host)
+    const typed = commandOf(argv)
+    const known = error.code === 'commander.unknownCommand' ? typed.slice(0, -1) : typed
+    return tell(new CommandError('ERR_USAGE', message, [...known, '--help'].join(' ')), argv, host)
   }
   return tell(error, argv, host)
 }
@@ -119,9 +137,9 @@ function tell(error: unknown, argv: readonly string[], host: CommandHost): ExitC
   return code
 }
 
-/** The words before the first flag. */
-function commandOf(argv: readonly string[]): string {
+/** The words before the first flag, as far as they name a command. */
+function commandOf(argv: readonly string[]): readonly string[] {
   const flag = argv.findIndex((word) => word.startsWith('-'))
-  const words = (flag < 0 ? argv : argv.slice(0, flag)).slice(0, argv[0] === 'keys' ? 2 : 1)
-  return ['asherah', ...words].join(' ')
+  const words = flag < 0 ? argv : argv.slice(0, flag)
+  return ['asherah', ...words.slice(0, argv[0] === 'keys' ? 2 : 1)]
 }

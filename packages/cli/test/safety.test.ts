@@ -36,7 +36,8 @@ const lines: Readonly<Record<string, string>> = {
   bench: 'bench --partition carol --sizes 64 --time 1ms --cold 1',
   configuration: 'configuration',
 }
-const destructive = commandTable.filter((spec) => spec.destructive).map(({ name }) => name)
+const commands = await Promise.all(commandTable.map(async ({ name, load }) => ({ name, spec: await load() })))
+const destructive = commands.filter(({ spec }) => spec.destructive).map(({ name }) => name)
 
 const template = new ScriptFolder()
 
@@ -84,7 +85,7 @@ test('every command has its line here', () => {
 })
 
 describe('a secret as a flag', () => {
-  for (const { name } of commandTable.filter(({ configured }) => configured)) {
+  for (const { name } of commands.filter(({ spec }) => spec.configured)) {
     test(`is refused by ${name}, which says how to give it`, async () => {
       for (const key of keyNames.filter(isSecret)) {
         const flag = `--${flagOf(key)}`

@@ -18,8 +18,6 @@ const barWidth = 40
 
 /** Measures encryption and decryption with this very configuration: its metastore, its KMS, this machine. */
 export const benchCommand: CommandSpec = {
-  name: 'bench',
-  summary: 'measure encryption and decryption with this configuration',
   configured: true,
   destructive: true,
   declare: (command) => {

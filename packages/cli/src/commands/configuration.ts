@@ -4,8 +4,6 @@ import { isSecret, textKeys } from '../configuration/names.ts'
 
 /** Lists the keys of the configuration with their flags and variables. */
 export const configurationCommand: CommandSpec = {
-  name: 'configuration',
-  summary: 'list every key of the configuration with its flag and its variable',
   configured: false,
   destructive: false,
   async run({ output }) {

@@ -11,8 +11,6 @@ const mostBytes = 96 * 1024 * 1024
 
 /** Opens what `encrypt` sealed, or an application. */
 export const decryptCommand: CommandSpec = {
-  name: 'decrypt',
-  summary: 'open a record, or columns of CSV or JSON Lines',
   configured: true,
   destructive: false,
   declare: (command) => {

@@ -17,8 +17,6 @@ import { openPresent } from '../opened.ts'
 
 /** Checks everything that must be right before keys are relied on. Nothing is written. */
 export const doctorCommand: CommandSpec = {
-  name: 'doctor',
-  summary: 'check the configuration, the metastore, the KMS, the clocks and the memory',
   configured: true,
   destructive: false,
   run: (context) => new Doctor(context).run(),

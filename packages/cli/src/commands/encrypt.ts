@@ -11,8 +11,6 @@ const mostBytes = 64 * 1024 * 1024
 
 /** Seals a whole input as one record, or each cell of some columns as one. */
 export const encryptCommand: CommandSpec = {
-  name: 'encrypt',
-  summary: 'seal a file, stdin, or columns of CSV or JSON Lines',
   configured: true,
   destructive: false,
   declare: (command) => {

@@ -7,8 +7,6 @@ import { isFileMissing, withMetastore } from '../opened.ts'
 
 /** Prints, or runs, the statement that makes the metastore's table. */
 export const initCommand: CommandSpec = {
-  name: 'init',
-  summary: "print the statement that makes the metastore's table, or with --yes run it",
   configured: true,
   destructive: true,
   run: async (context) => {

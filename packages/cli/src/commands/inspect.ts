@@ -23,8 +23,6 @@ const overhead = 28
 
 /** Shows what a record is, without decrypting it. */
 export const inspectCommand: CommandSpec = {
-  name: 'inspect',
-  summary: 'show what a record is, and whether its keys are there, without decrypting it',
   configured: true,
   destructive: false,
   declare: (command) => {

@@ -8,8 +8,6 @@ const states = ['valid', 'expired', 'revoked']
 
 /** Lists keys, one a line, of any number at bounded memory. */
 export const keysListCommand: CommandSpec = {
-  name: 'keys list',
-  summary: 'list keys by prefix, age and state',
   configured: true,
   destructive: false,
   declare: (command) => {

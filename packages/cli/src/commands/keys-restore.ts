@@ -11,8 +11,6 @@ import { dryRun } from './keys-revoke.ts'
 
 /** Puts rows back as a backup has them: the way back from `keys rewrap`. What was revoked since stays revoked. */
 export const keysRestoreCommand: CommandSpec = {
-  name: 'keys restore',
-  summary: 'put rows back as the backup of a rewrap has them',
   configured: true,
   destructive: true,
   declare: (command) => {

@@ -12,8 +12,6 @@ const windowSeconds = 60
 
 /** Marks keys as revoked: they encrypt no more, and decrypt for ever. There is no way back. */
 export const keysRevokeCommand: CommandSpec = {
-  name: 'keys revoke',
-  summary: 'mark keys as revoked: they encrypt no more, and decrypt for ever',
   configured: true,
   destructive: true,
   declare: declareSelection,

@@ -26,8 +26,6 @@ const mostPasses = 5
  * stopped at any time and goes on where it stopped. Intermediate keys and records stay as they are.
  */
 export const keysRewrapCommand: CommandSpec = {
-  name: 'keys rewrap',
-  summary: 'seal system keys anew for another KMS or other regions',
   configured: true,
   destructive: true,
   declare: (command) => {

@@ -11,8 +11,6 @@ import { dryRun } from './keys-revoke.ts'
 
 /** Writes newer generations of keys ahead of their time; the older ones go on decrypting. */
 export const keysRotateCommand: CommandSpec = {
-  name: 'keys rotate',
-  summary: 'write newer generations of keys; the older ones stay valid and go on decrypting',
   configured: true,
   destructive: true,
   declare: declareSelection,

@@ -8,8 +8,6 @@ import { shownAge, shownTime, typedTime } from '../times.ts'
 
 /** Shows one key: each generation, its parent, its size. */
 export const keysShowCommand: CommandSpec = {
-  name: 'keys show',
-  summary: 'show every generation of one key, with its parent',
   configured: true,
   destructive: false,
   declare: (command) => {

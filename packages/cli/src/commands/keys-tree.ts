@@ -22,8 +22,6 @@ interface Branch {
 
 /** Draws the hierarchy: system keys, and under each how many intermediate keys there are and how old. */
 export const keysTreeCommand: CommandSpec = {
-  name: 'keys tree',
-  summary: 'draw the hierarchy with ages and counts',
   configured: true,
   destructive: false,
   declare: (command) => {

@@ -28,8 +28,6 @@ import { typedTime } from '../times.ts'
  * place of exactly the one that was read, so it can be stopped, killed and run many times over.
  */
 export const reencryptCommand: CommandSpec = {
-  name: 'reencrypt',
-  summary: 'seal records in a table or file anew, whose keys are old or revoked',
   configured: true,
   destructive: true,
   declare,

@@ -16,8 +16,6 @@ import { isSecret, textKeys } from '../configuration/names.ts'
 
 /** Runs the gRPC sidecar until SIGTERM or SIGINT. It reads flags, variables and file by itself. */
 export const serveCommand: CommandSpec = {
-  name: 'serve',
-  summary: 'serve sessions over gRPC on a Unix socket, to programs in any language',
   configured: false,
   destructive: false,
   declare(command) {

@@ -20,8 +20,6 @@ const outOfReach = [
 
 /** Destroys a partition's intermediate keys, so that nothing sealed under them can ever be read. */
 export const shredCommand: CommandSpec = {
-  name: 'shred',
-  summary: "destroy a partition's keys, so that its records can never be read (crypto-shredding)",
   configured: true,
   destructive: true,
   declare: (command) => {
