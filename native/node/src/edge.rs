@@ -146,29 +146,20 @@ impl<'s> Env<'s> {
         }
     }
 
-    /// An element of an array, which no getter or proxy stands behind.
-    #[inline]
-    pub fn element(self, array: Value<'s>, index: u32) -> Result<Value<'s>, Stop> {
-        // SAFETY: a live environment and a value of it.
-        self.create(|value| unsafe { sys::napi_get_element(self.raw, array.raw, index, value) })
-    }
-
-    /// Sets an element of an array.
-    #[inline]
-    pub fn set_element(self, array: Value<'s>, index: u32, value: Value<'s>) -> Result<(), Stop> {
-        // SAFETY: a live environment and values of it.
-        self.check(unsafe { sys::napi_set_element(self.raw, array.raw, index, value.raw) })
-    }
-
-    /// Runs `work` in a handle scope of its own: the values that it makes end with it.
-    pub fn scoped<T>(self, work: impl for<'i> FnOnce(Env<'i>) -> T) -> Result<T, Stop> {
-        let mut scope = ptr::null_mut();
-        // SAFETY: a live environment and a place for the answer.
-        self.check(unsafe { sys::napi_open_handle_scope(self.raw, &mut scope) })?;
-        let result = work(Env { raw: self.raw, scope: PhantomData });
-        // SAFETY: just opened, and nothing of it is in use any more.
-        self.check(unsafe { sys::napi_close_handle_scope(self.raw, scope) })?;
-        Ok(result)
+    /// Calls a function without `this`. No state of the thread may be borrowed: it may call back.
+    pub fn call(self, function: Value<'s>, args: &[sys::napi_value]) -> Result<(), Stop> {
+        let undefined = self.undefined()?;
+        // SAFETY: a live environment and values of it; the result is not asked for.
+        self.check(unsafe {
+            sys::napi_call_function(
+                self.raw,
+                undefined.raw,
+                function.raw,
+                args.len(),
+                args.as_ptr(),
+                ptr::null_mut(),
+            )
+        })
     }
 
     /// Takes back the exception that is on its way; false when that is impossible.

@@ -199,6 +199,14 @@ pub struct Call<'s, const N: usize> {
     pub front: &'s Front,
     /// The arguments.
     pub args: [Value<'s>; N],
+    given: usize,
+}
+
+impl<'s, const N: usize> Call<'s, N> {
+    /// The arguments that were given.
+    pub fn given(&self) -> &[Value<'s>] {
+        &self.args[..self.given.min(N)]
+    }
 }
 
 /// Runs a raw callback: reads its arguments, turns a fault into its number, and lets no panic into Node.
@@ -227,6 +235,7 @@ pub unsafe fn enter<const N: usize>(
                 env: Env::from_raw(env),
                 front: &*front.cast::<Front>(),
                 args: args.map(|raw| Value::from_raw(raw)),
+                given,
             }
         };
         body(call).map(Value::raw)

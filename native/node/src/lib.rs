@@ -66,7 +66,7 @@ const CALLBACKS: [(&CStr, Callback); 22] = [
 /// The number of this addon's interface, which its caller must know: one built from other sources is refused.
 #[napi]
 pub fn interface_number() -> f64 {
-    5.0
+    6.0
 }
 
 /// Adds the raw callbacks, which carry this environment's state.

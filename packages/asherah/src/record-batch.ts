@@ -1,8 +1,9 @@
 import { eventLoopTurn } from './engine/event-loop-turn.ts'
 import type { KeyQuestion } from './engine/key-port.ts'
 import { AsherahError, argumentError } from './errors.ts'
-import { miss, overdue, type SessionHandle, wrongType } from './native/binding.ts'
+import { miss, mostInputs, overdue, type SessionHandle, wrongType } from './native/binding.ts'
 import { faultError } from './native/checked.ts'
+import type { Answers } from './native/many-answers.ts'
 import { largeInputBytes, type Records } from './native/records.ts'
 import {
   decryptBytes,
@@ -37,14 +38,7 @@ export interface BatchOperation<Input, Result, Item> {
   readonly argument: readonly [name: string, expected: string]
   /** What is handed to the data plane: anything wrong that it would not notice is taken out. */
   readonly sendable: (inputs: readonly Input[]) => readonly unknown[]
-  readonly attempt: (
-    records: Records,
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    out: unknown[],
-  ) => number
+  readonly attempt: (records: Records, session: SessionHandle, inputs: readonly unknown[]) => Answers
   readonly done: (result: Result) => Item
   readonly failed: (error: ItemError) => Item
 }
@@ -55,7 +49,7 @@ export const encryptBytesMany: BatchOperation<Uint8Array, string, EncryptedItem>
   one: encryptBytes,
   argument: ['datas', 'an array of Uint8Arrays'],
   sendable: same,
-  attempt: (records, session, inputs, from, to, out) => records.encryptMany(session, inputs, from, to, out),
+  attempt: (records, session, inputs) => records.encryptMany(session, inputs),
   done: (record) => ({ record, error: undefined }),
   failed: (error) => ({ record: undefined, error }),
 }
@@ -65,8 +59,7 @@ export const encryptTextMany: BatchOperation<string, string, EncryptedItem> = {
   argument: ['texts', 'an array of strings'],
   sendable: (texts) =>
     texts.map((text) => (typeof text === 'string' && text.isWellFormed() ? text : undefined)),
-  attempt: (records, session, inputs, from, to, out) =>
-    records.encryptStringMany(session, inputs, from, to, out),
+  attempt: (records, session, inputs) => records.encryptStringMany(session, inputs),
   done: (record) => ({ record, error: undefined }),
   failed: (error) => ({ record: undefined, error }),
 }
@@ -75,7 +68,7 @@ export const decryptBytesMany: BatchOperation<string | Uint8Array, Buffer, Decry
   one: decryptBytes,
   argument: ['records', 'an array of strings or Uint8Arrays'],
   sendable: same,
-  attempt: (records, session, inputs, from, to, out) => records.decryptMany(session, inputs, from, to, out),
+  attempt: (records, session, inputs) => records.decryptMany(session, inputs),
   done: (data) => ({ data, error: undefined }),
   failed: (error) => ({ data: undefined, error }),
 }
@@ -84,14 +77,11 @@ export const decryptTextMany: BatchOperation<string | Uint8Array, string, Decryp
   one: decryptText,
   argument: ['records', 'an array of strings or Uint8Arrays'],
   sendable: same,
-  attempt: (records, session, inputs, from, to, out) =>
-    records.decryptStringMany(session, inputs, from, to, out),
+  attempt: (records, session, inputs) => records.decryptStringMany(session, inputs),
   done: (text) => ({ text, error: undefined }),
   failed: (error) => ({ text: undefined, error }),
 }
 
-/** Most records of one native call. */
-const mostAtOnce = 1024
 /** Most bytes, or characters, of one native call where the event loop waits: some 0.1 ms of work. */
 const mostAtOnceBytes = 262_144
 
@@ -105,7 +95,6 @@ export class RecordBatch<Input, Result, Item> {
   /** A copy: the caller's array may change meanwhile, or run code when it is read. */
   readonly #inputs: readonly Input[]
   readonly #sendable: readonly unknown[]
-  readonly #out: unknown[]
   /** Why a question could not be answered: the same is not asked twice. */
   readonly #failures = new Map<string, ItemError>()
   #next = 0
@@ -118,7 +107,6 @@ export class RecordBatch<Input, Result, Item> {
     this.#inputs = [...inputs]
     this.#sendable = operation.sendable(this.#inputs)
     this.items = new Array<Item>(this.#inputs.length)
-    this.#out = new Array<unknown>(Math.min(this.#inputs.length, mostAtOnce))
   }
 
   /** The next input; undefined when there is none left. */
@@ -145,20 +133,16 @@ export class RecordBatch<Input, Result, Item> {
   /** Goes on in one native call; `miss` or `overdue` when the next input's key has to be brought first. */
   run(records: Records, session: SessionHandle, briefly: boolean): typeof miss | typeof overdue | undefined {
     const from = this.#next
-    const to = briefly ? this.#briefEnd() : Math.min(from + mostAtOnce, this.#inputs.length)
-    const out = this.#out
-    const answered = this.operation.attempt(records, session, this.#sendable, from, to, out)
-    if (answered < 0) throw faultError(answered)
+    const to = briefly ? this.#briefEnd() : Math.min(from + mostInputs, this.#inputs.length)
+    const { answered, values } = this.operation.attempt(records, session, this.#sendable.slice(from, to))
     const { done } = this.operation
     for (let index = 0; index < answered; index++) {
-      const answer = out[index]
+      const answer = values[index]
       this.items[from + index] =
         typeof answer === 'number' ? this.#fault(from + index, answer) : done(answer as Result)
     }
     this.#next = from + answered
-    if (answered === to - from) return undefined
-    const why = out[answered]
-    out[answered] = undefined
+    const why = values[answered]
     return why === miss || why === overdue ? why : undefined
   }
 
@@ -242,7 +226,7 @@ export class RecordBatch<Input, Result, Item> {
   #briefEnd(): number {
     let bytes = 0
     let to = this.#next
-    const most = Math.min(to + mostAtOnce, this.#inputs.length)
+    const most = Math.min(to + mostInputs, this.#inputs.length)
     while (to < most && bytes <= mostAtOnceBytes) {
       const length = lengthOf(this.#sendable[to])
       if (length > largeInputBytes) break

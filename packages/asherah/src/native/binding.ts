@@ -27,7 +27,7 @@ export const unwrapAuthentication = -16
 export const keyLength = -17
 
 /** Raised with each change of {@link NativeBinding}: an addon of other sources could be misunderstood in silence. */
-export const interfaceNumber = 5
+export const interfaceNumber = 6
 
 export interface RingOptions {
   /** Most keys held. */
@@ -229,18 +229,19 @@ export interface NativeBinding {
   takeCanaryFailures(): number
 }
 
+/** Most inputs of a {@link ManyCall}. */
+export const mostInputs = 64
+
 /**
- * A record call for `inputs[from]` to `inputs[to - 1]`, plain arrays without holes: the answers go to the front of `out`, and
- * how many there are is the result. Fewer than asked for: `out` has `miss` or `overdue` behind the last answer, and that input
- * needs its key first; or the last one's key is due for a check; or its place is in a fresh slab.
+ * A record call for each of the inputs, {@link mostInputs} at most: `take` is called once with the answers, and how many there
+ * are is the result. Fewer than asked for: behind the last answer is `miss` or `overdue`, and that input needs its key first;
+ * or the last one's key is due for a check; or its place is in a fresh slab. A result below 0 is a fault of the call.
  */
 export type ManyCall = (
   session: SessionHandle,
-  inputs: readonly unknown[],
-  from: number,
-  to: number,
   mode: number,
-  out: unknown[],
+  take: (...answers: unknown[]) => void,
+  ...inputs: readonly unknown[]
 ) => number
 
 /** Which key a decryption asked for. */

@@ -1,5 +1,6 @@
 import type { RecordFields } from '../record-fields.ts'
 import type { NativeBinding, SessionHandle } from './binding.ts'
+import { type Answers, answersOf } from './many-answers.ts'
 
 /** Bytes of a slab. */
 const slabBytes = 65_536
@@ -42,23 +43,16 @@ class Plaintexts {
     return this.#at(place) ?? this.decryptFields(session, record, mode)
   }
 
-  /** The same for many: `NativeBinding.decryptMany` with Buffers in the places' places. */
-  decryptMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    mode: number,
-    out: unknown[],
-  ): number {
-    const answered = this.#native.decryptMany(session, inputs, from, to, mode, out)
+  /** The same for many, with Buffers in the places' places. */
+  decryptMany(session: SessionHandle, inputs: readonly unknown[], mode: number): Answers {
+    const { answered, values } = answersOf(this.#native.decryptMany, session, inputs, mode)
     for (let index = 0; index < answered; index++) {
-      const bytes = this.#at(out[index] as ArrayBuffer | number)
-      out[index] = bytes
+      const bytes = this.#at(values[index] as ArrayBuffer | number)
+      values[index] = bytes
       // What was placed in a lost slab is to be decrypted again.
-      if (bytes === undefined) return index
+      if (bytes === undefined) return { answered: index, values: values.slice(0, index) }
     }
-    return answered
+    return { answered, values }
   }
 
   /** The Buffer of what the data plane answered, or its fault; undefined when the slab is lost. */

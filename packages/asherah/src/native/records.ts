@@ -6,6 +6,7 @@ import {
   type Question,
   type SessionHandle,
 } from './binding.ts'
+import { type Answers, answersOf } from './many-answers.ts'
 import { type Plaintexts, plaintextsOf } from './plaintexts.ts'
 
 /**
@@ -85,47 +86,23 @@ export class Records {
     return this.#plaintexts.decryptFields(session, record, mode | this.#mode)
   }
 
-  // Many at once: see `NativeBinding.encryptMany`.
+  // Many at once: see `ManyCall`.
 
-  encryptMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    out: unknown[],
-  ): number {
-    return this.#native.encryptMany(session, inputs, from, to, 0, out)
+  encryptMany(session: SessionHandle, inputs: readonly unknown[]): Answers {
+    return answersOf(this.#native.encryptMany, session, inputs, 0)
   }
 
   /** Texts must be well formed. */
-  encryptStringMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    out: unknown[],
-  ): number {
-    return this.#native.encryptStringMany(session, inputs, from, to, 0, out)
+  encryptStringMany(session: SessionHandle, inputs: readonly unknown[]): Answers {
+    return answersOf(this.#native.encryptStringMany, session, inputs, 0)
   }
 
-  decryptMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    out: unknown[],
-  ): number {
-    return this.#plaintexts.decryptMany(session, inputs, from, to, this.#mode, out)
+  decryptMany(session: SessionHandle, inputs: readonly unknown[]): Answers {
+    return this.#plaintexts.decryptMany(session, inputs, this.#mode)
   }
 
-  decryptStringMany(
-    session: SessionHandle,
-    inputs: readonly unknown[],
-    from: number,
-    to: number,
-    out: unknown[],
-  ): number {
-    return this.#native.decryptStringMany(session, inputs, from, to, 0, out)
+  decryptStringMany(session: SessionHandle, inputs: readonly unknown[]): Answers {
+    return answersOf(this.#native.decryptStringMany, session, inputs, 0)
   }
 
   encryptOnPool(session: SessionHandle, data: Uint8Array, mode: number): Promise<string | number> | number {
