@@ -59,6 +59,42 @@ test('a client that does not read is not read from: memory stays bounded', {
   assert.equal(typeof (await ended), 'number')
 })
 
+test('a client that stops reading for a while, then reads on, is read from again', {
+  timeout: 60_000,
+}, async (context) => {
+  const socketFile = join(temporaryFolder(context), 's')
+  await SidecarProcess.start(context, { ...memoryFlags, socketFile })
+  const data = Buffer.alloc(16_000, 1)
+  // How many requests fill the way back depends on buffers of both sides: each number is tried, alone on a connection.
+  const answered = Array.from({ length: 24 }, async (_, filling) => {
+    using client = new RawClient(socketFile)
+    const stream = client.request()
+    let bytes = 0
+    stream.write(frame(getSessionMessage))
+    stream.pause()
+    for (let sent = 0; sent < filling; sent++) stream.write(frame(encryptMessage(data)))
+    await sleep(100)
+    // The one piece that the server takes while it may not answer.
+    stream.write(frame(encryptMessage(data)))
+    await sleep(100)
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+    })
+    stream.resume()
+    await sleep(100)
+    // More than the window of a stream, so that it has to be opened again.
+    for (let sent = 0; sent < 20; sent++) stream.write(frame(encryptMessage(data)))
+    stream.end()
+    const closed = new Promise<void>((resolve) => stream.once('close', resolve))
+    await Promise.race([closed, sleep(10_000, undefined, { ref: false })])
+    return bytes > (filling + 21) * data.length
+  })
+  assert.deepEqual(
+    await Promise.all(answered),
+    Array.from(answered, () => true),
+  )
+})
+
 describe('a limit', () => {
   test('of streams: one more is refused by name, and free again afterwards', async (context) => {
     const { target } = await startSidecar(context, { maxStreams: '2' })

@@ -85,6 +85,15 @@ function takeFramesEarly(stream: ServerHttp2Stream, received: (chunk: Buffer) =>
 }
 
 /**
+ * Flows again. Node asks the connection for more only when a frame that it was given with `push` was read; the last ones before
+ * a pause may have gone to `received`, and then the stream's window would stay shut for ever.
+ */
+function flowAgain(stream: ServerHttp2Stream): void {
+  stream.resume()
+  if (!stream.destroyed) stream._read(0)
+}
+
+/**
  * One gRPC call over one HTTP/2 stream: takes the messages out of it one after the other, writes the answers in the same
  * order, and ends it with a status. It stops reading while a message is being handled, while the client does not read its
  * answers, and while the server holds as many bytes as it may.
@@ -221,7 +230,7 @@ export class GrpcCall {
       stopReading(stream)
     })
     // What the client still sends is read and dropped, or its end would never be seen.
-    stream.resume()
+    flowAgain(stream)
     stream.end()
   }
 
@@ -255,7 +264,7 @@ export class GrpcCall {
     this.#flush()
     if (!this.#open) return
     if (this.#halfClosed) this.#finish()
-    else if (this.#stream.isPaused()) this.#stream.resume()
+    else if (this.#stream.isPaused()) flowAgain(this.#stream)
   }
 
   get #hasRest(): boolean {
