@@ -41,8 +41,8 @@ export class CommandContext {
   constructor(name: string, options: Options, host: CommandHost) {
     this.host = host
     this.#options = options
-    this.output = new Output(options['json'] === true, host.stdout, host.stderr)
     this.confirmed = options['yes'] === true
+    this.output = new Output(options['json'] === true, this.confirmed, host.stdout, host.stderr)
     const { log } = options
     this.log = new ActionLog(typeof log === 'string' ? log : 'asherah-actions.log', name)
   }

@@ -8,6 +8,7 @@ export type CommandErrorCode =
   | 'ERR_CONFIG_FILE'
   | 'ERR_ACTION_LOG'
   | 'ERR_INPUT'
+  | 'ERR_OUTPUT'
   | 'ERR_ABSENT'
   | 'ERR_CONFLICT'
   | 'ERR_NOT_PROVEN'
@@ -19,6 +20,7 @@ const exitCodes: Readonly<Record<CommandErrorCode, ExitCode>> = {
   ERR_CONFIG_FILE: exitCode.configuration,
   ERR_ACTION_LOG: exitCode.failed,
   ERR_INPUT: exitCode.failed,
+  ERR_OUTPUT: exitCode.failed,
   ERR_ABSENT: exitCode.absent,
   ERR_CONFLICT: exitCode.unfinished,
   ERR_NOT_PROVEN: exitCode.found,

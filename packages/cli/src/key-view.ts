@@ -1,4 +1,5 @@
 import type { Config, KeyMeta, KeyRow, ServiceKeyIds } from 'asherah/admin'
+import { printable } from './printable.ts'
 import { shownAge, shownTime } from './times.ts'
 
 export type KeyState = 'valid' | 'expired' | 'revoked'
@@ -41,5 +42,5 @@ export function keyView(row: KeyRow, ids: ServiceKeyIds, config: Config): KeyVie
 
 /** One line, the id last since it is the longest. */
 export function keyLine({ kind, createdAt, age, state, keyId }: KeyView): string {
-  return `${kind.padEnd(12)}  ${createdAt}  ${age.padEnd(8)}  ${state.padEnd(7)}  ${keyId}`
+  return `${kind.padEnd(12)}  ${createdAt}  ${age.padEnd(8)}  ${state.padEnd(7)}  ${printable(keyId)}`
 }

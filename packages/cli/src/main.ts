@@ -16,11 +16,8 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     interrupted.abort()
   })
 }
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever read the answers, such as head, has enough.
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
-})
+// Each write of an answer hears of its own error; and a log or a remark that nobody reads any more ends nothing.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 process.exitCode = await runProgram(commandTable, process.argv.slice(2), {
   environment: process.env,
   stdin: process.stdin,

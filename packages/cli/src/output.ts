@@ -1,21 +1,27 @@
+import { printableLines } from './printable.ts'
 import { type Bar, type Progress, progressBar } from './progress.ts'
+import { ReaderGone, writeOut } from './standard-output.ts'
 
 /** Where a command's answers go: text for people, or with `--json` one JSON value a line. Messages go to stderr. */
 export class Output {
   readonly json: boolean
+  readonly #goesOn: boolean
   readonly #out: NodeJS.WriteStream
   readonly #err: NodeJS.WriteStream
   #bar: Bar | undefined
+  #unread = false
 
-  constructor(json: boolean, out: NodeJS.WriteStream, err: NodeJS.WriteStream) {
+  /** @param goesOn whether the command goes on when nobody reads its answers any more, since it changes what exists. */
+  constructor(json: boolean, goesOn: boolean, out: NodeJS.WriteStream, err: NodeJS.WriteStream) {
     this.json = json
+    this.#goesOn = goesOn
     this.#out = out
     this.#err = err
   }
 
   /** One answer; of a list, one call a member. The text is made only where it is shown. */
   async tell(value: object, text: () => string): Promise<void> {
-    await this.#write(`${this.json ? JSON.stringify(value) : text()}\n`)
+    await this.#write(`${this.json ? JSON.stringify(value) : printableLines(text())}\n`)
   }
 
   /** Text that has no place in JSON, such as a heading. */
@@ -31,7 +37,7 @@ export class Output {
   /** A remark for people, whatever stdout is used for. */
   note(text: string): void {
     this.#bar?.erase()
-    this.#err.write(`${this.json ? JSON.stringify({ note: text }) : text}\n`)
+    this.#err.write(`${this.json ? JSON.stringify({ note: text }) : printableLines(text)}\n`)
   }
 
   /** A bar on stderr where that is a terminal; what is told meanwhile stands above it. */
@@ -40,12 +46,14 @@ export class Output {
     return this.#bar
   }
 
-  /** Waits while the reader is slow, so that a long list needs no memory. */
   async #write(text: string): Promise<void> {
+    if (this.#unread) return
     if (this.#out.isTTY) this.#bar?.erase()
-    if (this.#out.write(text)) return
-    await new Promise<void>((resolve) => {
-      this.#out.once('drain', resolve)
-    })
+    try {
+      await writeOut(this.#out, text)
+    } catch (error) {
+      if (!(error instanceof ReaderGone && this.#goesOn)) throw error
+      this.#unread = true
+    }
   }
 }

@@ -5,6 +5,8 @@ import { CommandContext, type CommandHost } from './command-context.ts'
 import { CommandError, toldError } from './command-error.ts'
 import { declareConfigurationFlags } from './configuration/flags.ts'
 import { type ExitCode, exitCode } from './exit-code.ts'
+import { printableLines } from './printable.ts'
+import { ReaderGone } from './standard-output.ts'
 
 const about = `Checks and runs Asherah: its configuration, its keys, its records and its sidecar.
 
@@ -49,6 +51,7 @@ export async function runProgram(
     await program.parseAsync(argv, { from: 'user' })
     return ended
   } catch (error) {
+    if (error instanceof ReaderGone) return exitCode.done
     return tellError(error, argv, host)
   }
 }
@@ -132,7 +135,7 @@ function tell(error: unknown, argv: readonly string[], host: CommandHost): ExitC
   if (argv.includes('--json')) host.stderr.write(`${JSON.stringify({ error: told })}\n`)
   else {
     const hint = told.hint === undefined ? '' : `hint: ${told.hint}\n`
-    host.stderr.write(`asherah: ${told.message} [${told.code}]\n${hint}`)
+    host.stderr.write(`asherah: ${printableLines(told.message)} [${told.code}]\n${hint}`)
   }
   return code
 }

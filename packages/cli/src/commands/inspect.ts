@@ -5,6 +5,7 @@ import type { CommandContext } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { stateOf } from '../key-view.ts'
 import { type Opened, withMetastore } from '../opened.ts'
+import { printable } from '../printable.ts'
 import { shownAge, shownTime } from '../times.ts'
 
 /** What a record shows of itself. None of it is authenticated. */
@@ -107,7 +108,7 @@ function textOfShape({
     `payload           ${payloadBytes} bytes`,
     `sealed            ${sealedAt}`,
     `data row key      ${wrappedKeyBytes} bytes wrapped${odd}`,
-    `intermediate key  ${keyId}`,
+    `intermediate key  ${printable(keyId)}`,
     `  created         ${shownTime(created)}, ${shownAge(created)} ago`,
   ]
 }
@@ -137,7 +138,7 @@ async function tellLookedUp(context: CommandContext, opened: Opened, shape: Shap
     )
     if (told.systemKey !== undefined) {
       const { keyId, created, state } = told.systemKey
-      lines.push(`system key        ${keyId}`)
+      lines.push(`system key        ${printable(keyId)}`)
       lines.push(`  created         ${shownTime(created)}, ${shownAge(created)} ago`)
       lines.push(`  state           ${state}`)
     }

@@ -12,6 +12,7 @@ import type { CommandSpec } from '../command.ts'
 import { type CommandContext, goesOn } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { type Opened, withMetastore } from '../opened.ts'
+import { printable } from '../printable.ts'
 import { everyRow, selectedRows } from '../selection.ts'
 import { shownTime } from '../times.ts'
 import { dryRun } from './keys-revoke.ts'
@@ -237,7 +238,7 @@ class Rewrap {
   async #tell({ keyId, created }: KeyRow, what: string): Promise<void> {
     await this.#context.output.tell(
       { keyId, created, event: what },
-      () => `${what}  ${shownTime(created)}  ${keyId}`,
+      () => `${what}  ${shownTime(created)}  ${printable(keyId)}`,
     )
   }
 }

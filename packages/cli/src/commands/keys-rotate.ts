@@ -5,6 +5,7 @@ import type { CommandContext } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { stateOf } from '../key-view.ts'
 import { type Opened, withMetastore } from '../opened.ts'
+import { printable } from '../printable.ts'
 import { declareSelection, readSelection, type Selection, selectedRows } from '../selection.ts'
 import { shownTime } from '../times.ts'
 import { dryRun } from './keys-revoke.ts'
@@ -38,7 +39,7 @@ export const keysRotateCommand: CommandSpec = {
             const made = await context.act({ rotate: keyId, from: created }, () => rotation.rotate(keyId))
             progress.advance()
             await output.tell({ keyId, from: created, created: made.created }, () => {
-              return `rotated  ${shownTime(created)} to ${shownTime(made.created)}  ${keyId}`
+              return `rotated  ${shownTime(created)} to ${shownTime(made.created)}  ${printable(keyId)}`
             })
           }
         } finally {
@@ -48,7 +49,7 @@ export const keysRotateCommand: CommandSpec = {
       } else {
         for (const { keyId, created } of order) {
           await output.tell({ keyId, from: created, wouldRotate: true }, () => {
-            return `would rotate  ${shownTime(created)}  ${keyId}`
+            return `would rotate  ${shownTime(created)}  ${printable(keyId)}`
           })
         }
       }

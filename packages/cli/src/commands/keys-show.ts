@@ -3,6 +3,7 @@ import type { CommandSpec } from '../command.ts'
 import { CommandError } from '../command-error.ts'
 import { keyView } from '../key-view.ts'
 import { type Opened, withMetastore } from '../opened.ts'
+import { printable } from '../printable.ts'
 import { everyRow } from '../selection.ts'
 import { shownAge, shownTime, typedTime } from '../times.ts'
 
@@ -52,7 +53,7 @@ async function more({ record }: KeyRow, { admin, config }: Opened): Promise<More
 function text({ keyId, created, record }: KeyRow, view: ReturnType<typeof keyView> & More): string {
   const { parentKeyMeta: parent } = record
   const lines = [
-    keyId,
+    printable(keyId),
     `  kind     ${view.kind}${view.partition === undefined ? '' : `, partition ${JSON.stringify(view.partition)}`}`,
     `  created  ${view.createdAt}, ${shownAge(created)} ago`,
     `  expires  ${view.expiresAt}`,
@@ -62,7 +63,7 @@ function text({ keyId, created, record }: KeyRow, view: ReturnType<typeof keyVie
   if (parent !== undefined) {
     const missing =
       view.parentExists === true ? '' : ', which is not there: what this key sealed cannot be read'
-    lines.push(`  parent   ${parent.keyId} of ${shownTime(parent.created)}${missing}`)
+    lines.push(`  parent   ${printable(parent.keyId)} of ${shownTime(parent.created)}${missing}`)
   }
   return lines.join('\n')
 }

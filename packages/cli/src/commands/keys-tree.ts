@@ -3,6 +3,7 @@ import type { CommandSpec } from '../command.ts'
 import { CommandError } from '../command-error.ts'
 import { type KeyState, stateOf } from '../key-view.ts'
 import { withMetastore } from '../opened.ts'
+import { printable } from '../printable.ts'
 import { everyRow } from '../selection.ts'
 import { shownAge, shownTime } from '../times.ts'
 
@@ -85,12 +86,12 @@ function draw(branch: Branch, last: boolean): string {
   const stem = last ? '   ' : '│  '
   const age = `${shownTime(created)}, ${shownAge(created)} old, ${state}`
   const lines = [
-    `${last ? '└─' : '├─'} ${keyId}  ${age}`,
+    `${last ? '└─' : '├─'} ${printable(keyId)}  ${age}`,
     `${stem}${children === 0 ? '' : '│  '}${summary(branch)}`,
   ]
   for (const [index, child] of shown.entries()) {
     const fork = index === shown.length - 1 && shown.length === children ? '└─' : '├─'
-    lines.push(`${stem}${fork} ${child.keyId}  ${shownAge(child.created)} old, ${child.state}`)
+    lines.push(`${stem}${fork} ${printable(child.keyId)}  ${shownAge(child.created)} old, ${child.state}`)
   }
   if (shown.length < children) lines.push(`${stem}└─ and ${children - shown.length} more`)
   return lines.join('\n')

@@ -8,6 +8,7 @@ import { CommandError } from '../command-error.ts'
 import { formatDuration } from '../configuration/duration.ts'
 import { type ExitCode, exitCode } from '../exit-code.ts'
 import { type Opened, withMetastore } from '../opened.ts'
+import { printable } from '../printable.ts'
 import { everyRow, selectedRows } from '../selection.ts'
 import { shownAge, shownTime } from '../times.ts'
 
@@ -55,7 +56,7 @@ async function shred(
   for (const { keyId, created } of rows) {
     const event = confirmed ? 'destroys' : 'would destroy'
     await output.tell({ keyId, created, event }, () => {
-      return `${event}  ${shownTime(created)}, ${shownAge(created)} old  ${keyId}`
+      return `${event}  ${shownTime(created)}, ${shownAge(created)} old  ${printable(keyId)}`
     })
   }
   const { milliseconds } = boundOf(config)

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, linkSync, renameSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { CommandError } from '../command-error.ts'
+import { writeOut } from '../standard-output.ts'
 
 /** Where the result goes. Writing waits while the reader is slow, so that nothing piles up. */
 export interface Sink {
@@ -36,19 +37,11 @@ class StandardOutput implements Sink {
     this.#stream = stream
   }
 
-  async write(data: string | Uint8Array): Promise<void> {
-    if (this.#stream.write(data)) return
-    await new Promise<void>((resolve) => {
-      this.#stream.once('drain', resolve)
-    })
+  write(data: string | Uint8Array): Promise<void> {
+    return writeOut(this.#stream, data)
   }
 
-  async finish(): Promise<void> {
-    // A pipe is written asynchronously, and whoever clears the data afterwards must not be faster.
-    await new Promise<void>((resolve) => {
-      this.#stream.write('', () => resolve())
-    })
-  }
+  async finish(): Promise<void> {}
 
   async discard(): Promise<void> {}
 }
