@@ -6,6 +6,8 @@ import type { CommandSpec } from '../command.ts'
 import { goesOn } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
 import { withMetastore } from '../opened.ts'
+import type { Output } from '../output.ts'
+import { printable } from '../printable.ts'
 import { shownTime } from '../times.ts'
 import { dryRun } from './keys-revoke.ts'
 
@@ -20,7 +22,7 @@ export const keysRestoreCommand: CommandSpec = {
     withMetastore(context, async ({ admin }) => {
       // The first entry of a row is the oldest: what it was before anything was rewrapped.
       const entries = new Map<string, BackupEntry>()
-      for await (const entry of entriesOf(path)) {
+      for await (const entry of entriesOf(path, context.output)) {
         const name = `${entry.created} ${entry.keyId}`
         if (!entries.has(name)) entries.set(name, entry)
       }
@@ -50,7 +52,7 @@ export const keysRestoreCommand: CommandSpec = {
           const event = context.confirmed ? 'restored' : 'would restore'
           await context.output.tell(
             { keyId, created, event },
-            () => `${event}  ${shownTime(created)}  ${keyId}`,
+            () => `${event}  ${shownTime(created)}  ${printable(keyId)}`,
           )
         }
       } finally {
@@ -65,8 +67,9 @@ export const keysRestoreCommand: CommandSpec = {
     }),
 }
 
-async function* entriesOf(path: string): AsyncGenerator<BackupEntry, void, undefined> {
+async function* entriesOf(path: string, output: Output): AsyncGenerator<BackupEntry, void, undefined> {
   let number = 0
+  let found = false
   try {
     for await (const line of createInterface({
       input: createReadStream(path),
@@ -75,25 +78,33 @@ async function* entriesOf(path: string): AsyncGenerator<BackupEntry, void, undef
       number += 1
       if (line === '') continue
       const entry = parsed(line)
-      // A last line that a crash cut short is of a row that was not changed.
-      if (entry !== undefined) yield entry
+      if (entry === undefined) {
+        // A crash cuts the line short of a row that it kept from being changed.
+        output.note(`passed over: line ${number} of ${path} is none of a backup`)
+        continue
+      }
+      found = true
+      yield entry
     }
   } catch (cause) {
+    if (cause instanceof CommandError) throw cause
     const { code = 'unknown error' } = cause as NodeJS.ErrnoException
     throw new CommandError('ERR_INPUT', `the backup ${path} cannot be read (${code})`, undefined, { cause })
   }
-  if (number === 0) throw new CommandError('ERR_INPUT', `the backup ${path} is empty`)
+  if (!found) {
+    const hint = '`asherah keys rewrap` says in the end what it wrote its backup to'
+    throw new CommandError('ERR_INPUT', `${path} is no backup: it holds no row`, hint)
+  }
 }
 
 function parsed(line: string): BackupEntry | undefined {
-  let entry: Partial<BackupEntry>
+  let entry: Partial<BackupEntry> | null
   try {
     entry = JSON.parse(line)
   } catch {
     return undefined
   }
-  const { keyId, created, record } = entry
+  const { keyId, created, record } = entry ?? {}
   const whole = typeof keyId === 'string' && Number.isSafeInteger(created) && typeof record?.Key === 'string'
-  if (whole) return entry as BackupEntry
-  throw new CommandError('ERR_INPUT', 'a line of the backup is none of a key')
+  return whole ? (entry as BackupEntry) : undefined
 }

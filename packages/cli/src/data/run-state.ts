@@ -36,7 +36,7 @@ export class RunState {
     this.#identity = identity
   }
 
-  /** Undefined when no run is under way. @throws CommandError `ERR_CONFLICT` when the file is another run's */
+  /** Undefined when no run is under way. @throws CommandError `ERR_CONFLICT` when the file is another run's, `ERR_INPUT` */
   read(): RunProgress | undefined {
     let text: string
     try {
@@ -46,7 +46,11 @@ export class RunState {
       throw this.#failed('read', cause)
     }
     const state = parsed(text)
-    if (state !== undefined && isDeepStrictEqual(state.run, { ...this.#identity })) return state.progress
+    if (state === undefined) {
+      const message = `${this.path} is there, and holds no state of a run`
+      throw new CommandError('ERR_INPUT', message, 'move it away, or name another file: --state FILE')
+    }
+    if (isDeepStrictEqual(state.run, { ...this.#identity })) return state.progress
     throw new CommandError(
       'ERR_CONFLICT',
       `${this.path} is the state of another run, which is not at its end`,
