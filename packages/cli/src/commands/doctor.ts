@@ -1,8 +1,10 @@
 import { AsherahError, ConfigurationError } from 'asherah'
 import {
+  type Config,
   type Finding,
   fault,
   type HealthCheck,
+  type Metastore,
   metastoreChecks,
   type OpenedMetastore,
   ServiceKeyIds,
@@ -43,14 +45,22 @@ class Doctor {
     const opened = await this.#try('metastore', () => openPresent(this.#context.configuration()))
     const sealer = await this.#try('KMS', () => SystemKeySealer.open(this.#context.configuration()))
     try {
-      if (opened !== undefined) await this.#all(metastoreChecks(config.metastore, opened.metastore))
+      const reached = opened !== undefined && (await this.#metastore(config.metastore, opened.metastore))
       if (sealer !== undefined) await this.#all(kmsChecks(sealer))
       await this.#all(clockChecks(this.#context, config))
-      if (opened !== undefined) await this.#all(keyChecks(opened.admin, new ServiceKeyIds(config), sealer))
+      if (reached) await this.#all(keyChecks(opened.admin, new ServiceKeyIds(config), sealer))
     } finally {
       await this.#close(opened, sealer)
     }
     return this.#end()
+  }
+
+  /** False when it cannot be reached: then every other look at it would end the same way, and take as long. */
+  async #metastore(config: Config['metastore'], metastore: Metastore): Promise<boolean> {
+    const [reach, ...others] = metastoreChecks(config, metastore)
+    if (reach !== undefined && !(await this.#look(reach))) return false
+    await this.#all(others)
+    return true
   }
 
   async #all(checks: readonly HealthCheck[]): Promise<void> {
@@ -72,16 +82,20 @@ class Doctor {
     }
   }
 
-  async #look({ name, run }: HealthCheck): Promise<void> {
+  /** False when it could not look. */
+  async #look({ name, run }: HealthCheck): Promise<boolean> {
     const started = performance.now()
     let findings: readonly Finding[]
+    let looked = true
     try {
       findings = await run()
     } catch (error) {
       findings = findingsOf(error)
+      looked = false
     }
     const timed = { check: name, milliseconds: performance.now() - started }
     for (const finding of findings) await this.#tell(timed, finding)
+    return looked
   }
 
   async #tell({ check, milliseconds }: Timed, finding: Finding): Promise<void> {
