@@ -1,7 +1,7 @@
 import type { KeyManagementService } from '../kms/key-management-service.ts'
 import { secretBytes } from '../secret-bytes.ts'
 import { httpUrl } from './metastore-settings.ts'
-import type { KeyName } from './schema.ts'
+import { type KeyName, kmsNames, offered } from './schema.ts'
 import type { Settings } from './settings.ts'
 import { isModuleUrl } from './values.ts'
 
@@ -83,10 +83,8 @@ export function resolveKms(
   ambient: StaticKeyEnvironment,
 ): ResolvedKms | undefined {
   if (!settings.isGiven('kms')) {
-    settings.problem(
-      'kms',
-      `is required: ${settings.origin === 'object' ? 'static, an object of your own' : 'static'} or a file: URL`,
-    )
+    const own = settings.origin === 'object' ? ['an object of your own'] : []
+    settings.problem('kms', `is required: ${[...offered(kmsNames), ...own].join(', ')} or a file: URL`)
   }
   const value = settings.value('kms')
   if (value === undefined) return undefined

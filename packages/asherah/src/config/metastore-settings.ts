@@ -4,6 +4,7 @@ import type { Metastore } from '../metastore/metastore.ts'
 import { parseConnectionString } from './connection-string.ts'
 import type { DatabaseConnection } from './database-connection.ts'
 import { mysqlTlsMode } from './mysql-connection.ts'
+import { metastoreNames, offered } from './schema.ts'
 import type { Settings } from './settings.ts'
 import { isModuleUrl } from './values.ts'
 
@@ -60,7 +61,8 @@ export function resolveMetastore(
   ambient: RegionEnvironment,
 ): ResolvedMetastore | undefined {
   if (!settings.isGiven('metastore')) {
-    settings.problem('metastore', 'is required: memory, sqlite, an object of your own or a file: URL')
+    const names = offered(metastoreNames).join(', ')
+    settings.problem('metastore', `is required: ${names}, an object of your own or a file: URL`)
   }
   const value = settings.value('metastore')
   if (settings.flag('enableRegionSuffix') && !isNamed(value, 'dynamodb')) {

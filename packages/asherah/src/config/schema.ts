@@ -71,6 +71,11 @@ export const metastoreNames = [
   'test-debug-sqlite',
 ] as const
 
+/** Those of some names that are not for tests alone, for who has given none. */
+export function offered(names: readonly string[]): readonly string[] {
+  return names.filter((name) => !name.startsWith('test-debug-'))
+}
+
 export const kmsNames = [
   'static',
   'aws',

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { ConfigurationError } from 'asherah'
 import { flagOf } from 'asherah/admin'
 import {
   logTo,
@@ -6,13 +7,16 @@ import {
   readServeSettings,
   type ServeFlag,
   type ServerLog,
+  type ServeSettings,
   serve,
   serveFlags,
 } from 'asherah-server'
 import { type Command, Option } from 'commander'
 import type { CommandSpec } from '../command.ts'
+import { HintedError } from '../command-error.ts'
 import { refusedFlag } from '../configuration/flags.ts'
 import { isSecret, textKeys } from '../configuration/names.ts'
+import type { Environment, Options } from '../configuration/sources.ts'
 
 /** Runs the gRPC sidecar until SIGTERM or SIGINT. It reads flags, variables and file by itself. */
 export const serveCommand: CommandSpec = {
@@ -30,11 +34,20 @@ export const serveCommand: CommandSpec = {
       options['json'] === true
         ? (event) => void host.stderr.write(`${JSON.stringify(event)}\n`)
         : logTo(host.stderr)
-    const sidecar = await serve(readServeSettings(options, host.environment), { log })
+    const sidecar = await serve(settingsOf(options, host.environment), { log })
     if (!signal.aborted) await once(signal, 'abort')
     await sidecar.close()
     return undefined
   },
+}
+
+/** What `doctor` looks at is the library's configuration, not the server's flags. */
+function settingsOf(options: Options, environment: Environment): ServeSettings {
+  try {
+    return readServeSettings(options, environment)
+  } catch (error) {
+    throw error instanceof ConfigurationError ? new HintedError(error, 'asherah serve --help') : error
+  }
 }
 
 function declareFlag(
