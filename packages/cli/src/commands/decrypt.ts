@@ -27,7 +27,6 @@ export const decryptCommand: CommandSpec = {
         const data = await factory.getSession(partition).decryptAsync(trimmed(record))
         const bytes = data.length
         await sink.write(data)
-        await sink.finish()
         clearPlaintext(data)
         return { summary: { decrypted: 1, bytes }, text: `decrypted ${bytes} bytes` }
       })

@@ -4,10 +4,10 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { CommandError } from '../command-error.ts'
 import { writeOut } from '../standard-output.ts'
 
-/** Where the result goes. Writing waits while the reader is slow, so that nothing piles up. */
+/** Where the result goes. Writing waits while the reader is slow, so that nothing piles up; then the data is not needed any more. */
 export interface Sink {
   write(data: string | Uint8Array): Promise<void>
-  /** All was written: only now is a file there under its name. May be called again. */
+  /** All was written: only now is a file there under its name. */
   finish(): Promise<void>
   /** Leaves nothing behind; after {@link finish} it does nothing. */
   discard(): Promise<void>
@@ -68,10 +68,9 @@ class WholeFile implements Sink {
   }
 
   async finish(): Promise<void> {
-    if (this.#handle === undefined) return
     try {
-      await this.#handle.sync()
-      await this.#handle.close()
+      await this.#handle?.sync()
+      await this.#handle?.close()
       this.#handle = undefined
       if (this.#replace) renameSync(this.#temporary, this.#path)
       else {

@@ -202,9 +202,12 @@ export class GrpcCall {
     return this.#sink?.listensOnly === true
   }
 
-  /** Sends a message with its prefix. A secret one is overwritten when it has been written. */
+  /** Sends a message with its prefix. A secret one is overwritten when it has been written, or cannot be any more. */
   send(answer: Buffer, secret: boolean): void {
-    if (this.#ended) return
+    if (this.#ended) {
+      if (secret) answer.fill(0)
+      return
+    }
     this.#answers.push(answer)
     if (secret) this.#secret = true
     if (!this.#pumping) this.#flush()
@@ -352,7 +355,10 @@ export class GrpcCall {
     if (first === undefined) return
     this.#answers = []
     const stream = this.#stream
-    if (stream.destroyed || stream.closed) return
+    if (stream.destroyed || stream.closed) {
+      if (this.#secret) for (const answer of answers) answer.fill(0)
+      return
+    }
     if (!stream.headersSent) stream.respond(answerHeaders, { waitForTrailers: true })
     const batch = answers.length === 1 ? first : Buffer.concat(answers)
     const secret = this.#secret
