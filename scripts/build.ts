@@ -114,6 +114,8 @@ async function bundle(one: PublishedPackage, folder: string, dist: string): Prom
     // Half the bytes to read and parse at start: 5 ms. Names stay, and the maps lead to the sources.
     minifyWhitespace: true,
     minifySyntax: true,
+    // Node shows the line that threw of whatever nobody catches: not all of a file.
+    lineLimit: 160,
     packages: 'external',
     sourcemap: 'linked',
     logLevel: 'error',
