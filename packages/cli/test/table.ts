@@ -1,5 +1,5 @@
 // `table make PARTITION…` makes the table `orders` in keys.db, with two rows for each partition, whose records were sealed a
-// hundred days ago. `table show` prints each row's text and the age of its key. `table spoil` leaves one row without a record
+// hundred days ago; they are unique by id, and by owner and id together. `table show` prints each row's text and the age of its key. `table spoil` leaves one row without a record
 // and one without a partition.
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -13,6 +13,7 @@ const factory = new SessionFactory(what === 'make' ? { ...config, clock: longAgo
 const database = new DatabaseSync('keys.db')
 if (what === 'make') {
   database.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, owner TEXT, card TEXT, note TEXT)')
+  database.exec('CREATE UNIQUE INDEX orders_by_owner ON orders (owner, id)')
   const insert = database.prepare('INSERT INTO orders (owner, card, note) VALUES (?, ?, ?)')
   for (const owner of partitions) {
     const session = factory.getSession(owner)

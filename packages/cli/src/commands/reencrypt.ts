@@ -8,13 +8,16 @@ import { CommandError } from '../command-error.ts'
 import type { Options } from '../configuration/sources.ts'
 import { convertRows } from '../data/convert-rows.ts'
 import { renewedCells } from '../data/file-renewal.ts'
+import { readRange, splitRange } from '../data/key-ranges.ts'
 import { openRecordTable } from '../data/open-record-table.ts'
 import { RateLimit } from '../data/rate-limit.ts'
 import type { KeyRange, RecordTable, TableNames } from '../data/record-table.ts'
 import { type Streams, withStreams } from '../data/record-work.ts'
 import { Renewal, type Staleness } from '../data/renewal.ts'
+import { keyText, readKey } from '../data/row-key.ts'
 import { readColumns, readRowFormat, rowsOf } from '../data/row-options.ts'
-import { type RunIdentity, RunState } from '../data/run-state.ts'
+import { identityOf, statePath } from '../data/run-identity.ts'
+import { RunState } from '../data/run-state.ts'
 import type { Sink } from '../data/sink.ts'
 import { TableRenewal } from '../data/table-renewal.ts'
 import { type Counts, Tally } from '../data/tally.ts'
@@ -37,10 +40,11 @@ export const reencryptCommand: CommandSpec = {
       throw new CommandError('ERR_USAGE', 'records are either in a table or in a file')
     }
     const names = readTableNames(options)
+    const range = readRange(options, names)
     const table = await openRecordTable(urlOf(options['urlFile']), context.configuration(), names)
     try {
-      if (options['split'] !== undefined) return await tellSplit(context, table, options)
-      return await reencryptTable(context, options, table, names)
+      if (options['split'] !== undefined) return await tellSplit(context, table, options, range)
+      return await reencryptTable(context, options, table, names, range)
     } finally {
       await table.close()
     }
@@ -55,7 +59,7 @@ function declare(command: Command): void {
     .option('--partition <id>', 'whose records these are')
     .option('--partition-column <name>', 'the column that names the partition of each row')
     .option('--table <name>', 'the table that the records are in, NAME or SCHEMA.NAME')
-    .option('--key-column <name>', 'with --table: its primary key, or a unique column', 'id')
+    .option('--key-column <names>', 'with --table: its primary key, or what else is unique, a,b', 'id')
     .option('--url-file <file>', 'with --table: file with the connection string; the metastore without')
     .option('--from <key>', 'with --table: rows above this key only')
     .option('--to <key>', 'with --table: rows up to this key only')
@@ -81,13 +85,14 @@ function readTableNames(options: Options): TableNames {
       '--partition ID, or --partition-column NAME',
     )
   }
-  const columns = readColumns(options['columns'])
-  if (columns.includes(String(keyColumn)) || columns.includes(String(partitionColumn))) {
+  const keyColumns = readColumns('--key-column', keyColumn)
+  const columns = readColumns('--columns', options['columns'])
+  if (columns.some((name) => keyColumns.includes(name) || name === partitionColumn)) {
     throw new CommandError('ERR_USAGE', 'a column that names the row or its partition is no record')
   }
   return {
     table: String(table),
-    keyColumn: String(keyColumn),
+    keyColumns,
     columns,
     partitionColumn: typeof partitionColumn === 'string' ? partitionColumn : undefined,
   }
@@ -128,32 +133,24 @@ function wholeNumber(flag: string, value: unknown, most: number): number | undef
   throw new CommandError('ERR_USAGE', `${flag} must be a whole number from 1 to ${most}`)
 }
 
-function rangeOf({ from, to }: Options): KeyRange {
-  return {
-    after: typeof from === 'string' ? from : undefined,
-    to: typeof to === 'string' ? to : undefined,
-  }
-}
-
-/** Ranges of keys of the same size. The first has no lower bound and the last no upper one, so that they miss no row. */
-async function tellSplit(context: CommandContext, table: RecordTable, options: Options): Promise<undefined> {
+/** Prints ranges of keys of the same size, as flags. */
+async function tellSplit(
+  context: CommandContext,
+  table: RecordTable,
+  options: Options,
+  range: KeyRange,
+): Promise<undefined> {
   const parts = wholeNumber('--split', options['split'], 1000) ?? 1
-  const range = rangeOf(options)
-  const total = await table.count(range)
-  let from = range.after
-  for (let part = 1; part <= parts; part++) {
-    const place = Math.floor((total * part) / parts) - 1
-    const found = part === parts || place < 0 ? undefined : await table.keyAt(range, place)
-    const to = part === parts ? range.to : found
-    // Fewer rows than parts: an empty range would have no bound to tell it by.
-    if (part < parts && (to === undefined || to === from)) continue
-    const bounds = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) }
+  for await (const { after, to } of splitRange(table, range, parts)) {
+    const bounds = {
+      ...(after !== undefined && { from: keyText(after) }),
+      ...(to !== undefined && { to: keyText(to) }),
+    }
     await context.output.tell(bounds, () =>
       Object.entries(bounds)
         .map(([flag, key]) => `--${flag}=${shellWord(key)}`)
         .join(' '),
     )
-    from = to
   }
   return undefined
 }
@@ -167,6 +164,7 @@ async function reencryptTable(
   options: Options,
   table: RecordTable,
   names: TableNames,
+  typedRange: KeyRange,
 ): Promise<ExitCode | undefined> {
   const typed = readStaleness(options)
   const identity = identityOf(options, names)
@@ -177,7 +175,10 @@ async function reencryptTable(
     wholeNumber('--rows-per-second', options['rowsPerSecond'], 1_000_000),
     context.signal,
   )
-  const range = { ...rangeOf(options), ...(earlier !== undefined && { after: earlier.last }) }
+  const range =
+    earlier === undefined
+      ? typedRange
+      : { ...typedRange, after: readKey(`the key in ${state.path}`, earlier.last, names.keyColumns) }
   const { partition } = identity
   return withKeys(context, staleness, async (renewal) => {
     const work = { table, names, partition, renewal, limit, dryRun: !context.confirmed }
@@ -190,7 +191,11 @@ async function reencryptTable(
         progress.advance(rows)
         if (!context.confirmed) return
         const { before } = staleness
-        state.write({ ...(before !== undefined && { before }), last, counts: { ...run.tally } })
+        state.write({
+          ...(before !== undefined && { before }),
+          last: keyText(last),
+          counts: { ...run.tally },
+        })
       })
     try {
       // The log is written from the same object twice: first without counts, in the end with them.
@@ -249,31 +254,6 @@ function withKeys<T>(
       await factory.closeAsync()
     }
   })
-}
-
-function identityOf(options: Options, names: TableNames): RunIdentity {
-  const { partition, olderThan, revoked, from, to } = options
-  const { partitionColumn, ...rest } = names
-  return {
-    ...rest,
-    ...(partitionColumn !== undefined && { partitionColumn }),
-    ...(typeof partition === 'string' && { partition }),
-    ...(typeof olderThan === 'string' && { olderThan }),
-    revoked: revoked === true,
-    ...(typeof from === 'string' && { from }),
-    ...(typeof to === 'string' && { to }),
-  }
-}
-
-/** Ranges that run side by side in one folder have a file each. */
-function statePath({ state }: Options, { table, from, to }: RunIdentity): string {
-  if (typeof state === 'string') return state
-  const words = [
-    table,
-    ...(from === undefined ? [] : ['from', from]),
-    ...(to === undefined ? [] : ['to', to]),
-  ]
-  return `asherah-reencrypt-${words.map((word) => encodeURIComponent(word)).join('-')}.json`
 }
 
 async function tellCounts(context: CommandContext, tally: Counts): Promise<ExitCode | undefined> {

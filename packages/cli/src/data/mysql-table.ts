@@ -2,23 +2,24 @@ import type { RecordServer } from 'asherah/admin'
 import { CommandError } from '../command-error.ts'
 import {
   type KeyRange,
-  keyTypeError,
   quoted,
   quotedTable,
   type RecordTable,
   type Replacement,
-  requireColumns,
   scanTimeoutMs,
   type TableNames,
   type TableRow,
   tableParts,
   tableRow,
 } from './record-table.ts'
+import { keyText, paired, type RowKey } from './row-key.ts'
+import { keyTypeError, requireColumns, type TableFacts } from './table-facts.ts'
 
-/** How keys of some type are read as text, and written. */
+/** A key column: as it is compared and put in order, how it is read as text, and how such a text is written. */
 interface KeyColumn {
+  readonly column: string
   readonly read: string
-  readonly literal: (key: string) => string
+  readonly literal: (text: string) => string
 }
 
 /** A table in MySQL 8 or MariaDB 10.6, or newer: older ones cannot pass over rows that are locked. */
@@ -26,33 +27,33 @@ export class MysqlTable implements RecordTable {
   /** Each row is a statement of its own, and the rows are locked meanwhile. */
   readonly batch = 100
   readonly #server: RecordServer
+  readonly #names: TableNames
   readonly #table: string
-  readonly #key: string
-  readonly #keyColumn: KeyColumn
+  readonly #keys: readonly KeyColumn[]
+  readonly #order: string
+  readonly #keyTexts: string
   readonly #selected: string
-  readonly #hasPartition: boolean
 
-  private constructor(server: RecordServer, names: TableNames, keyColumn: KeyColumn) {
+  private constructor(server: RecordServer, names: TableNames, keys: readonly KeyColumn[]) {
     const { table, columns, partitionColumn } = names
     this.#server = server
+    this.#names = names
     this.#table = quotedTable(table, '`')
-    this.#key = column(names.keyColumn)
-    this.#keyColumn = keyColumn
-    this.#hasPartition = partitionColumn !== undefined
-    const partition = partitionColumn === undefined ? [] : [asBytes(column(partitionColumn))]
-    this.#selected = [keyColumn.read, ...partition, ...columns.map((name) => asBytes(column(name)))].join()
+    this.#keys = keys
+    this.#order = keys.map(({ column }) => column).join()
+    this.#keyTexts = keys.map(({ read }) => read).join()
+    const others = [...(partitionColumn === undefined ? [] : [partitionColumn]), ...columns]
+    this.#selected = [this.#keyTexts, ...others.map((name) => asBytes(columnOf(name)))].join()
   }
 
   static async open(server: RecordServer, names: TableNames): Promise<MysqlTable> {
     try {
-      const { rows } = await server.query(columnsOfTable(names.table))
-      const facts = rows.map(([name, type, identifies]) => ({
-        name: String(name),
-        type: String(type).toLowerCase(),
-        identifies: String(identifies) === '1',
-      }))
-      const { type } = requireColumns(names, facts)
-      return new MysqlTable(server, names, keyColumnOf(column(names.keyColumn), type))
+      const { keys } = requireColumns(names, await factsOf(server, names.table))
+      return new MysqlTable(
+        server,
+        names,
+        keys.map(({ name, type }) => keyColumnOf(names, name, type)),
+      )
     } catch (error) {
       await server.close()
       throw error
@@ -60,11 +61,11 @@ export class MysqlTable implements RecordTable {
   }
 
   page(range: KeyRange, limit: number): Promise<readonly TableRow[]> {
-    return this.#rows(`${this.#within(range)} ORDER BY ${this.#key} LIMIT ${limit}`)
+    return this.#rows(`${this.#within(range)} ORDER BY ${this.#order} LIMIT ${limit}`)
   }
 
-  async rows(keys: readonly string[]): Promise<readonly TableRow[]> {
-    return keys.length === 0 ? [] : this.#rows(`WHERE ${this.#anyOf(keys)} ORDER BY ${this.#key}`)
+  async rows(keys: readonly RowKey[]): Promise<readonly TableRow[]> {
+    return keys.length === 0 ? [] : this.#rows(`WHERE ${this.#anyOf(keys)} ORDER BY ${this.#order}`)
   }
 
   async count(range: KeyRange): Promise<number> {
@@ -72,26 +73,27 @@ export class MysqlTable implements RecordTable {
     return Number(String((await this.#server.query(text, [], scanTimeoutMs)).rows[0]?.[0]))
   }
 
-  async keyAt(range: KeyRange, place: number): Promise<string | undefined> {
-    const order = `ORDER BY ${this.#key} LIMIT 1 OFFSET ${place}`
-    const text = `SELECT ${this.#keyColumn.read} FROM ${this.#table} t ${this.#within(range)} ${order}`
+  async keyAt(range: KeyRange, place: number): Promise<RowKey | undefined> {
+    const order = `ORDER BY ${this.#order} LIMIT 1 OFFSET ${place}`
+    const text = `SELECT ${this.#keyTexts} FROM ${this.#table} t ${this.#within(range)} ${order}`
     const [row] = (await this.#server.query(text, [], scanTimeoutMs)).rows
-    return row === undefined ? undefined : String(row[0])
+    return row?.map(String)
   }
 
   async replace(name: string, replacements: readonly Replacement[]): Promise<number> {
-    const byKey = new Map(replacements.map((replacement) => [replacement.key, replacement]))
+    const byKey = new Map(replacements.map((replacement) => [keyText(replacement.key), replacement]))
+    const wanted = this.#anyOf(replacements.map(({ key }) => key))
     await this.#server.query('START TRANSACTION')
     try {
       const keys = await this.#server.query(
-        `SELECT ${this.#keyColumn.read} FROM ${this.#table} t WHERE ${this.#anyOf([...byKey.keys()])} FOR UPDATE SKIP LOCKED`,
+        `SELECT ${this.#keyTexts} FROM ${this.#table} t WHERE ${wanted} FOR UPDATE SKIP LOCKED`,
       )
       let changed = 0
-      for (const [key] of keys.rows) {
-        const replacement = byKey.get(String(key))
+      for (const row of keys.rows) {
+        const replacement = byKey.get(keyText(row.map(String)))
         if (replacement === undefined) continue
-        const where = `${this.#key} = ${this.#keyColumn.literal(replacement.key)} AND ${asBytes(column(name))} = ${bytes(replacement.from)}`
-        const text = `UPDATE ${this.#table} t SET ${column(name)} = ${literal(replacement.to)} WHERE ${where}`
+        const where = `${this.#is(replacement.key)} AND ${asBytes(columnOf(name))} = ${bytes(replacement.from)}`
+        const text = `UPDATE ${this.#table} t SET ${columnOf(name)} = ${literal(replacement.to)} WHERE ${where}`
         changed += (await this.#server.query(text)).affected
       }
       await this.#server.query('COMMIT')
@@ -107,37 +109,66 @@ export class MysqlTable implements RecordTable {
     return this.#server.close()
   }
 
-  #anyOf(keys: readonly string[]): string {
-    return `${this.#key} IN (${keys.map((key) => this.#keyColumn.literal(key)).join()})`
+  #is(key: RowKey): string {
+    return paired(this.#keys, key)
+      .map(([{ column, literal }, text]) => `${column} = ${literal(text)}`)
+      .join(' AND ')
+  }
+
+  #anyOf(keys: readonly RowKey[]): string {
+    return `(${keys.map((key) => this.#is(key)).join(' OR ')})`
   }
 
   #within({ after, to }: KeyRange): string {
     const bounds = [
-      ...(after === undefined ? [] : [`${this.#key} > ${this.#keyColumn.literal(after)}`]),
-      ...(to === undefined ? [] : [`${this.#key} <= ${this.#keyColumn.literal(to)}`]),
+      ...(after === undefined ? [] : [this.#bound(after, '>', '>')]),
+      ...(to === undefined ? [] : [this.#bound(to, '<', '<=')]),
     ]
     return bounds.length === 0 ? '' : `WHERE ${bounds.join(' AND ')}`
   }
 
+  /** `(a, b) > (x, y)` column by column: as one comparison, MariaDB 10.11 reads the index from its start for it. */
+  #bound(key: RowKey, operator: '>' | '<', last: '>' | '<='): string {
+    return paired(this.#keys, key).reduceRight((rest, [{ column, literal }, text]) => {
+      const value = literal(text)
+      if (rest === '') return `${column} ${last} ${value}`
+      return `(${column} ${operator} ${value} OR (${column} = ${value} AND ${rest}))`
+    }, '')
+  }
+
   async #rows(rest: string): Promise<readonly TableRow[]> {
     const { rows } = await this.#server.query(`SELECT ${this.#selected} FROM ${this.#table} t ${rest}`)
-    return rows.map((row) => tableRow(row, this.#hasPartition))
+    return rows.map((row) => tableRow(row, this.#names))
   }
 }
 
-function columnsOfTable(table: string): string {
+async function factsOf(server: RecordServer, table: string): Promise<TableFacts> {
   const [first = '', second] = tableParts(table)
   const schema = second === undefined ? 'DATABASE()' : literal(first)
-  const sameIndex =
-    's.table_schema = o.table_schema AND s.table_name = o.table_name AND s.index_name = o.index_name'
-  const alone = `(SELECT COUNT(*) FROM information_schema.statistics o WHERE ${sameIndex}) = 1`
-  return `SELECT c.column_name, c.data_type, CAST(c.is_nullable = 'NO' AND EXISTS (
-    SELECT 1 FROM information_schema.statistics s WHERE s.table_schema = c.table_schema AND s.table_name = c.table_name
-    AND s.column_name = c.column_name AND s.non_unique = 0 AND s.sub_part IS NULL AND ${alone}) AS CHAR)
-    FROM information_schema.columns c WHERE c.table_schema = ${schema} AND c.table_name = ${literal(second ?? first)}`
+  const ofTable = `table_schema = ${schema} AND table_name = ${literal(second ?? first)}`
+  const columns = await server.query(
+    `SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE ${ofTable}`,
+  )
+  // Of an index over a part of a column, or over an expression, not all members are whole columns.
+  const members = await server.query(
+    `SELECT index_name, IF(sub_part IS NULL, column_name, NULL) FROM information_schema.statistics
+     WHERE ${ofTable} AND non_unique = 0 ORDER BY index_name, seq_in_index`,
+  )
+  const indices = new Map<string, readonly unknown[]>()
+  for (const [index, column] of members.rows) {
+    indices.set(String(index), [...(indices.get(String(index)) ?? []), column])
+  }
+  return {
+    columns: columns.rows.map(([name, type, nullable]) => ({
+      name: String(name),
+      type: String(type).toLowerCase(),
+      nullable: String(nullable) !== 'NO',
+    })),
+    unique: [...indices.values()].filter((index) => !index.includes(null)).map((index) => index.map(String)),
+  }
 }
 
-function column(name: string): string {
+function columnOf(name: string): string {
   return `t.${quoted(name, '`')}`
 }
 
@@ -145,13 +176,16 @@ function column(name: string): string {
  * Numbers stand as digits: as text they would be compared as floating-point numbers. Of other types the order of rows and
  * the comparison with a text are not the same, as with ENUM, or the text is not exact, as with FLOAT.
  */
-function keyColumnOf(key: string, type: string): KeyColumn {
+function keyColumnOf(names: TableNames, name: string, type: string): KeyColumn {
+  const column = columnOf(name)
   if (/^(?:(?:tiny|small|medium|big)?int|decimal)$/.test(type)) {
-    return { read: `CAST(${key} AS CHAR)`, literal: number }
+    return { column, read: `CAST(${column} AS CHAR)`, literal: number }
   }
-  if (/^(?:var)?binary$/.test(type)) return { read: `HEX(${key})`, literal: (text) => `x'${hex(text)}'` }
-  if (/char$|text$|^uuid$/.test(type)) return { read: asBytes(key), literal }
-  throw keyTypeError(type, 'an integer, a DECIMAL, CHAR, VARCHAR, BINARY, VARBINARY or UUID')
+  if (/^(?:var)?binary$/.test(type)) {
+    return { column, read: `HEX(${column})`, literal: (text) => `x'${hex(text)}'` }
+  }
+  if (/char$|text$|^uuid$/.test(type)) return { column, read: asBytes(column), literal }
+  throw keyTypeError(names, name, type, 'an integer, a DECIMAL, CHAR, VARCHAR, BINARY, VARBINARY or UUID')
 }
 
 function number(text: string): string {

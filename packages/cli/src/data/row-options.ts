@@ -45,7 +45,7 @@ export function readRowFormat(options: Options): RowFormat | undefined {
     throw new CommandError('ERR_USAGE', '--delimiter must be one character, and no quote', "--delimiter ';'")
   }
   const plan = {
-    columns: readColumns(columns),
+    columns: readColumns('--columns', columns),
     partitionColumn: typeof partitionColumn === 'string' ? partitionColumn : undefined,
   }
   if (plan.partitionColumn !== undefined && plan.columns.includes(plan.partitionColumn)) {
@@ -54,14 +54,14 @@ export function readRowFormat(options: Options): RowFormat | undefined {
   return { format, plan, partition: typeof partition === 'string' ? partition : undefined, delimiter }
 }
 
-/** The names of `--columns`. */
-export function readColumns(columns: unknown): readonly string[] {
+/** The names that a flag has, a,b. */
+export function readColumns(flag: string, columns: unknown): readonly string[] {
   const names = typeof columns === 'string' ? columns.split(',').map((name) => name.trim()) : []
   if (names.length === 0 || names.includes('')) {
-    throw new CommandError('ERR_USAGE', 'no columns are named', '--columns a,b')
+    throw new CommandError('ERR_USAGE', 'no columns are named', `${flag} a,b`)
   }
   if (new Set(names).size === names.length) return names
-  throw new CommandError('ERR_USAGE', '--columns names a column twice')
+  throw new CommandError('ERR_USAGE', `${flag} names a column twice`)
 }
 
 /** The rows of a source. `read` and `written` say what JSON cells are; of CSV all cells are text. */

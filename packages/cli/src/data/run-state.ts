@@ -1,27 +1,14 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { CommandError } from '../command-error.ts'
+import type { RunIdentity } from './run-identity.ts'
 import type { Counts } from './tally.ts'
-
-/** What a run is about: two runs with the same one do the same. */
-export interface RunIdentity {
-  readonly table: string
-  readonly keyColumn: string
-  readonly columns: readonly string[]
-  readonly partitionColumn?: string
-  readonly partition?: string
-  /** As it was typed: a duration means another time in the run that goes on. */
-  readonly olderThan?: string
-  readonly revoked: boolean
-  readonly from?: string
-  readonly to?: string
-}
 
 /** What is kept of a run that is not at its end. */
 export interface RunProgress {
   /** What {@link RunIdentity.olderThan} means for the whole of the run; Unix seconds. */
   readonly before?: number
-  /** All rows up to this key are done. */
+  /** The key up to which all rows are done, as one text. */
   readonly last: string
   readonly counts: Counts
 }

@@ -3,42 +3,56 @@ import type { DatabaseSync } from 'node:sqlite'
 import { AsherahError } from 'asherah'
 import { CommandError } from '../command-error.ts'
 import {
-  type ColumnFacts,
   type KeyRange,
-  keyTypeError,
   quoted,
   quotedTable,
   type RecordTable,
   type Replacement,
-  requireColumns,
   type TableNames,
   type TableRow,
-  tableParts,
   tableRow,
 } from './record-table.ts'
+import { paired, type RowKey } from './row-key.ts'
+import { collationsOf, factsOf } from './sqlite-facts.ts'
+import { keyTypeError, requireColumns } from './table-facts.ts'
 
 /** How long a statement waits for another process's lock. */
 const busyTimeoutMs = 10_000
 const possibleKeys = 'an integer or a text'
 
+/** A key column, and the collation of the index in which it is unique, as it follows an expression. */
+interface KeyColumn {
+  readonly column: string
+  readonly collate: string
+}
+
 /** A table in an SQLite file. */
 export class SqliteTable implements RecordTable {
   readonly batch = 500
   readonly #database: DatabaseSync
+  readonly #names: TableNames
   readonly #table: string
-  readonly #key: string
+  readonly #keys: readonly KeyColumn[]
+  readonly #order: string
   readonly #selected: string
-  readonly #hasPartition: boolean
 
   private constructor(database: DatabaseSync, names: TableNames) {
-    const { table, keyColumn, columns, partitionColumn } = names
+    const { table, keyColumns, columns, partitionColumn } = names
     this.#database = database
+    this.#names = names
     this.#table = quotedTable(table, '"')
-    this.#key = orderedKey(database, names)
-    this.#hasPartition = partitionColumn !== undefined
+    const collations = collationsOf(database, names)
+    // In another order than its index's, rows could be equal.
+    this.#keys = keyColumns.map((name, place) => {
+      const collation = collations?.[place]
+      const collate = collation === undefined ? '' : ` COLLATE ${quoted(collation, '"')}`
+      return { column: quoted(name, '"'), collate }
+    })
+    this.#order = this.#keys.map(({ column, collate }) => column + collate).join()
     const others = [...(partitionColumn === undefined ? [] : [partitionColumn]), ...columns]
-    const texts = [keyColumn, ...others].map((name) => `CAST(${quoted(name, '"')} AS TEXT)`)
-    this.#selected = [`typeof(${quoted(keyColumn, '"')})`, ...texts].join()
+    const texts = [...keyColumns, ...others].map((name) => `CAST(${quoted(name, '"')} AS TEXT)`)
+    const types = this.#keys.map(({ column }) => `typeof(${column})`)
+    this.#selected = [...types, ...texts].join()
   }
 
   static open(path: string, names: TableNames): SqliteTable {
@@ -50,9 +64,10 @@ export class SqliteTable implements RecordTable {
     const database = new sqlite.DatabaseSync(path)
     try {
       database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
-      const { type } = requireColumns(names, factsOf(database, names))
+      const { keys } = requireColumns(names, factsOf(database, names))
       // Keys go through text, and only a column with a type makes of it what it was.
-      if (type === '') throw keyTypeError('of any value', possibleKeys)
+      const untyped = keys.find(({ type }) => type === '')
+      if (untyped !== undefined) throw keyTypeError(names, untyped.name, 'of any value', possibleKeys)
       return new SqliteTable(database, names)
     } catch (error) {
       database.close()
@@ -62,12 +77,11 @@ export class SqliteTable implements RecordTable {
 
   async page(range: KeyRange, limit: number): Promise<readonly TableRow[]> {
     const { where, values } = this.#within(range)
-    return this.#rows(`WHERE ${where} ORDER BY ${this.#key} LIMIT ${limit}`, values)
+    return this.#rows(`WHERE ${where} ORDER BY ${this.#order} LIMIT ${limit}`, values)
   }
 
-  async rows(keys: readonly string[]): Promise<readonly TableRow[]> {
-    const places = keys.map(() => '?').join()
-    return this.#rows(`WHERE ${this.#key} IN (${places}) ORDER BY ${this.#key}`, keys)
+  async rows(keys: readonly RowKey[]): Promise<readonly TableRow[]> {
+    return keys.flatMap((key) => this.#rows(`WHERE ${this.#isKey}`, key))
   }
 
   async count(range: KeyRange): Promise<number> {
@@ -76,12 +90,10 @@ export class SqliteTable implements RecordTable {
     return Number(row?.[0])
   }
 
-  async keyAt(range: KeyRange, place: number): Promise<string | undefined> {
+  async keyAt(range: KeyRange, place: number): Promise<RowKey | undefined> {
     const { where, values } = this.#within(range)
-    const order = `ORDER BY ${this.#key} LIMIT 1 OFFSET ${place}`
-    const text = `SELECT ${this.#selected} FROM ${this.#table} WHERE ${where} ${order}`
-    const [row] = this.#all(text, values).map(withTextKey)
-    return row === undefined ? undefined : String(row[0])
+    const [row] = this.#rows(`WHERE ${where} ORDER BY ${this.#order} LIMIT 1 OFFSET ${place}`, values)
+    return row?.key
   }
 
   async replace(column: string, replacements: readonly Replacement[]): Promise<number> {
@@ -89,13 +101,13 @@ export class SqliteTable implements RecordTable {
     // What was text stays text, and bytes stay bytes.
     const statement = this.#database.prepare(
       `UPDATE ${this.#table} SET ${name} = CASE typeof(${name}) WHEN 'blob' THEN CAST(? AS BLOB) ELSE ? END
-       WHERE ${this.#key} = ? AND CAST(${name} AS TEXT) = ? COLLATE BINARY`,
+       WHERE ${this.#isKey} AND CAST(${name} AS TEXT) = ? COLLATE BINARY`,
     )
     this.#database.exec('BEGIN IMMEDIATE')
     try {
       let changed = 0
       for (const { key, from, to } of replacements)
-        changed += Number(statement.run(to, to, key, from).changes)
+        changed += Number(statement.run(to, to, ...key, from).changes)
       this.#database.exec('COMMIT')
       return changed
     } catch (error) {
@@ -108,18 +120,35 @@ export class SqliteTable implements RecordTable {
     this.#database.close()
   }
 
+  /** The collation stands at the values: at the columns of several, SQLite 3.53 reads the index from its start. */
+  get #isKey(): string {
+    return this.#keys.map(({ column, collate }) => `${column} = ?${collate}`).join(' AND ')
+  }
+
   #within({ after, to }: KeyRange): { readonly where: string; readonly values: readonly string[] } {
-    const values = [after, to].flatMap((value) => value ?? [])
+    const columns = this.#keys.map(({ column }) => column).join()
+    const places = this.#keys.map(({ collate }) => `?${collate}`).join()
     const bounds = [
-      ...(after === undefined ? [] : [`${this.#key} > ?`]),
-      ...(to === undefined ? [] : [`${this.#key} <= ?`]),
+      ...(after === undefined ? [] : [`(${columns}) > (${places})`]),
+      ...(to === undefined ? [] : [`(${columns}) <= (${places})`]),
     ]
-    return { where: bounds.length === 0 ? 'TRUE' : bounds.join(' AND '), values }
+    return {
+      where: bounds.length === 0 ? 'TRUE' : bounds.join(' AND '),
+      values: [after, to].flatMap((key) => key ?? []),
+    }
   }
 
   #rows(rest: string, values: readonly string[]): readonly TableRow[] {
     const rows = this.#all(`SELECT ${this.#selected} FROM ${this.#table} ${rest}`, values)
-    return rows.map((row) => tableRow(withTextKey(row), this.#hasPartition))
+    return rows.map((row) => {
+      const { keyColumns } = this.#names
+      for (const [name, type] of paired(keyColumns, row.slice(0, keyColumns.length).map(String))) {
+        // Any column can hold any value, and only these come back from text as what they were.
+        if (type === 'integer' || type === 'text') continue
+        throw keyTypeError(this.#names, name, type.toUpperCase(), possibleKeys)
+      }
+      return tableRow(row.slice(keyColumns.length), this.#names)
+    })
   }
 
   #all(text: string, values: readonly string[]): readonly (readonly unknown[])[] {
@@ -127,71 +156,4 @@ export class SqliteTable implements RecordTable {
     statement.setReturnArrays(true)
     return statement.all(...values) as unknown as readonly (readonly unknown[])[]
   }
-}
-
-/** SQLite lets any column hold any value, and only these come back from text as what they were. */
-function withTextKey([type, ...row]: readonly unknown[]): readonly unknown[] {
-  if (type === 'integer' || type === 'text') return row
-  throw keyTypeError(String(type).toUpperCase(), possibleKeys)
-}
-
-/** The key in the order in which it is unique, which an index may have of its own: in another one, rows could be equal. */
-function orderedKey(database: DatabaseSync, { table, keyColumn }: TableNames): string {
-  const { schema, name } = placeOf(table)
-  const collation = uniqueIndices(database, schema, name).find(
-    ({ column }) => column === keyColumn,
-  )?.collation
-  const key = quoted(keyColumn, '"')
-  return collation === undefined ? key : `${key} COLLATE ${quoted(collation, '"')}`
-}
-
-function placeOf(table: string): { readonly schema: string; readonly name: string } {
-  const [first = '', second] = tableParts(table)
-  return second === undefined ? { schema: 'main', name: first } : { schema: first, name: second }
-}
-
-type Ask = (text: string, ...values: readonly string[]) => readonly Readonly<Record<string, unknown>>[]
-
-function asking(database: DatabaseSync): Ask {
-  return (text, ...values) => database.prepare(text).all(...values)
-}
-
-/** Unique indices without a condition over one column each. */
-function uniqueIndices(
-  database: DatabaseSync,
-  schema: string,
-  table: string,
-): readonly { readonly column: string; readonly collation: string }[] {
-  const ask = asking(database)
-  return ask(
-    'SELECT name FROM pragma_index_list(?, ?) WHERE "unique" = 1 AND partial = 0',
-    table,
-    schema,
-  ).flatMap((index) => {
-    const members = ask(
-      'SELECT name, coll FROM pragma_index_xinfo(?, ?) WHERE key = 1',
-      String(index['name']),
-      schema,
-    )
-    const [only] = members
-    if (only === undefined || members.length > 1) return []
-    return [{ column: String(only['name']), collation: String(only['coll']) }]
-  })
-}
-
-function factsOf(database: DatabaseSync, { table, keyColumn }: TableNames): readonly ColumnFacts[] {
-  const { schema, name } = placeOf(table)
-  const ask = asking(database)
-  const columns = ask('SELECT name, type, "notnull", pk FROM pragma_table_info(?, ?)', name, schema)
-  const keys = columns.filter(({ pk }) => Number(pk) > 0)
-  const unique = uniqueIndices(database, schema, name).map(({ column }) => column)
-  return columns.map((column) => {
-    const called = String(column['name'])
-    const alone = unique.includes(called) || (keys.length === 1 && keys[0]?.['name'] === called)
-    // SQLite lets NULL into primary keys.
-    const nulls =
-      called === keyColumn &&
-      ask(`SELECT 1 FROM ${quotedTable(table, '"')} WHERE ${quoted(called, '"')} IS NULL LIMIT 1`).length > 0
-    return { name: called, type: String(column['type']), identifies: alone && !nulls }
-  })
 }

@@ -3,6 +3,7 @@ import { type CommandContext, goesOn } from '../command-context.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { KeyRange, RecordTable, Replacement, TableNames, TableRow } from './record-table.ts'
 import type { Renewal } from './renewal.ts'
+import { type RowKey, shownKey } from './row-key.ts'
 import { type Counts, Tally } from './tally.ts'
 
 /** Attempts at a row that somebody else writes or holds, and how long to wait between them. */
@@ -22,7 +23,7 @@ export interface TableWork {
 
 /** A record in a row. */
 interface Cell {
-  readonly key: string
+  readonly key: RowKey
   readonly column: string
   readonly partition: string
   readonly value: string
@@ -42,7 +43,7 @@ export class TableRenewal {
   }
 
   /** `onBatch` is told, after each part was committed, which key it ended with, and how many rows it had. */
-  async run(range: KeyRange, onBatch: (last: string, rows: number) => void): Promise<void> {
+  async run(range: KeyRange, onBatch: (last: RowKey, rows: number) => void): Promise<void> {
     const { table, limit } = this.#work
     const most = Math.min(table.batch, limit.mostAtOnce)
     let { after } = range
@@ -69,7 +70,8 @@ export class TableRenewal {
         return
       }
       await pause(attemptPauseMs * attempt)
-      // Whoever wrote meanwhile did so under the latest key, unless it is a process that has not heard of it.
+      // Whoever wrote meanwhile did so under the latest key, unless it is a process that has not heard of it. All cells of a
+      // row have its key, which is the same object.
       rows = await this.#work.table.rows([...new Set(open.map(({ key }) => key))])
     }
   }
@@ -121,10 +123,10 @@ export class TableRenewal {
     })
   }
 
-  #unreadable(key: string, column: string, why: string): void {
+  #unreadable(key: RowKey, column: string, why: string): void {
     this.tally.unreadable += 1
     this.#context.output.note(
-      `left as it is: the row ${JSON.stringify(key)}, column ${JSON.stringify(column)}: ${why}`,
+      `left as it is: the row ${shownKey(key)}, column ${JSON.stringify(column)}: ${why}`,
     )
   }
 }
