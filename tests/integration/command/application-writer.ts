@@ -32,8 +32,9 @@ while (!ended) {
   for (const id of ids) {
     writes += 1
     const text = `order ${id}, write ${writes}`
-    const record = await factory.getSession(`owner-${id % partitions}`).encryptStringAsync(text)
-    await database.run('UPDATE orders SET card = ? WHERE id = ?', [record, id])
+    const owner = `owner-${id % partitions}`
+    const record = await factory.getSession(owner).encryptStringAsync(text)
+    await database.run('UPDATE orders SET card = ? WHERE owner = ? AND id = ?', [record, owner, id])
     texts.set(id, text)
   }
   await database.run('COMMIT')

@@ -63,12 +63,15 @@ const databases: Readonly<
 /** A table of records, and what its keys are. */
 export interface OrdersTable {
   readonly database: keyof typeof databases
-  /** The columns `id` and `card`, and the rest of the table. */
+  /** The columns of the key; `id` without. */
+  readonly keyColumns?: readonly string[]
+  /** The columns `id`, with the others of the key, and `card`, what is among the columns, and what is behind them. */
   readonly id: string
   readonly card: string
+  readonly constraint?: string
   readonly rest?: string
   readonly prepare?: string
-  /** The key of a row as SQL. */
+  /** The key of a row as SQL, with commas between its columns. */
   readonly key: (index: number) => string
 }
 
@@ -108,7 +111,7 @@ export async function seedOrders(
   one: OrdersTable,
   count: number,
 ): Promise<void> {
-  const { id, card, rest = '', prepare, key, database } = one
+  const { id, card, constraint, rest = '', prepare, key, keyColumns = ['id'], database } = one
   const now = Date.now() - 100 * day
   const factory = new SessionFactory({
     ...config,
@@ -125,11 +128,17 @@ export async function seedOrders(
   })
   await factory.closeAsync()
   if (prepare !== undefined) await run(prepare)
-  const [constraint, after] = rest.startsWith(',') ? [rest, ''] : ['', rest]
-  await run(`CREATE TABLE orders (id ${id}, card ${card}, number INT${constraint}) ${after}`)
+  const columns = [
+    `id ${id}`,
+    `card ${card}`,
+    'number INT',
+    ...(constraint === undefined ? [] : [constraint]),
+  ]
+  await run(`CREATE TABLE orders (${columns.join()}) ${rest}`)
   const batch = 100
   for (let first = 0; first < count; first += batch) {
-    await run(`INSERT INTO orders (id, card, number) VALUES ${values.slice(first, first + batch).join()}`)
+    const part = values.slice(first, first + batch).join()
+    await run(`INSERT INTO orders (${keyColumns.join()}, card, number) VALUES ${part}`)
   }
 }
 

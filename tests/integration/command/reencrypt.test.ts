@@ -34,6 +34,8 @@ interface Place {
 
 interface Case {
   readonly rows: number
+  /** The columns of the primary key. `owner`, of which there are few, is the partition too. */
+  readonly key: 'id' | 'owner,id'
   readonly ranges: number
   /** Runs of each range that are killed before one is let to its end. */
   readonly kills: number
@@ -43,66 +45,55 @@ interface Case {
   readonly open: (folder: CommandFolder) => Promise<Place>
 }
 
+const postgresPlace = async (): Promise<Place> => {
+  const { postgres } = testServers()
+  const database = await createPostgresDatabase(postgres)
+  await database.query(`GRANT CREATE ON SCHEMA public TO ${postgres.limited.user}`)
+  const url = database.url()
+  return {
+    dialect: 'postgres',
+    url,
+    config: { metastore: 'rdbms', connectionString: url },
+    integer: 'BIGINT',
+    drop: () => database.drop(),
+  }
+}
+
+const mariaDbPlace = async (): Promise<Place> => {
+  const { mariadb } = testServers()
+  const database = await createMariaDbDatabase(mariadb)
+  await database.query(
+    `GRANT CREATE, SELECT, INSERT, UPDATE ON ${database.name}.* TO ${mariadb.limited.user}@'%'`,
+  )
+  const url = database.url()
+  return {
+    dialect: 'mysql',
+    url,
+    config: { metastore: 'rdbms', connectionString: url },
+    integer: 'BIGINT',
+    drop: () => database.drop(),
+  }
+}
+
+const sqlitePlace = async (folder: CommandFolder): Promise<Place> => ({
+  dialect: 'sqlite',
+  url: join(folder.path, 'orders.db'),
+  config: { metastore: 'sqlite', connectionString: join(folder.path, 'keys.db') },
+  integer: 'INTEGER',
+  drop: async () => {},
+})
+
+const postgres = { ranges: 4, kills: 2, lifeMs: 1_200, pauseMs: 1, open: postgresPlace } as const
+const mariaDb = { ranges: 2, kills: 1, lifeMs: 400, pauseMs: 1, open: mariaDbPlace } as const
+const sqlite = { ranges: 2, kills: 1, lifeMs: 200, pauseMs: 5, open: sqlitePlace } as const
+
 const cases: Readonly<Record<string, Case>> = {
-  PostgreSQL: {
-    rows: 200_000,
-    ranges: 4,
-    kills: 2,
-    lifeMs: 1_200,
-    pauseMs: 1,
-    open: async () => {
-      const { postgres } = testServers()
-      const database = await createPostgresDatabase(postgres)
-      await database.query(`GRANT CREATE ON SCHEMA public TO ${postgres.limited.user}`)
-      const url = database.url()
-      return {
-        dialect: 'postgres',
-        url,
-        config: { metastore: 'rdbms', connectionString: url },
-        integer: 'BIGINT',
-        drop: () => database.drop(),
-      }
-    },
-  },
-  MariaDB: {
-    rows: 6_000,
-    ranges: 2,
-    kills: 1,
-    lifeMs: 400,
-    pauseMs: 1,
-    open: async () => {
-      const { mariadb } = testServers()
-      const database = await createMariaDbDatabase(mariadb)
-      await database.query(
-        `GRANT CREATE, SELECT, INSERT, UPDATE ON ${database.name}.* TO ${mariadb.limited.user}@'%'`,
-      )
-      const url = database.url()
-      return {
-        dialect: 'mysql',
-        url,
-        config: { metastore: 'rdbms', connectionString: url },
-        integer: 'BIGINT',
-        drop: () => database.drop(),
-      }
-    },
-  },
-  SQLite: {
-    rows: 20_000,
-    ranges: 2,
-    kills: 1,
-    lifeMs: 200,
-    pauseMs: 5,
-    open: async (folder) => {
-      const path = join(folder.path, 'orders.db')
-      return {
-        dialect: 'sqlite',
-        url: path,
-        config: { metastore: 'sqlite', connectionString: join(folder.path, 'keys.db') },
-        integer: 'INTEGER',
-        drop: async () => {},
-      }
-    },
-  },
+  PostgreSQL: { ...postgres, rows: 200_000, key: 'id' },
+  MariaDB: { ...mariaDb, rows: 6_000, key: 'id' },
+  SQLite: { ...sqlite, rows: 20_000, key: 'id' },
+  'PostgreSQL by owner and id': { ...postgres, rows: 80_000, key: 'owner,id' },
+  'MariaDB by owner and id': { ...mariaDb, rows: 6_000, key: 'owner,id' },
+  'SQLite by owner and id': { ...sqlite, rows: 20_000, key: 'owner,id' },
 }
 
 function ownerOf(id: number): string {
@@ -115,7 +106,11 @@ function createdOf(record: string): number {
 }
 
 /** Rows that were written a hundred days ago. */
-async function seed(config: AsherahConfig, { dialect, url, integer }: Place, rows: number): Promise<void> {
+async function seed(
+  config: AsherahConfig,
+  { dialect, url, integer }: Place,
+  { rows, key }: Pick<Case, 'rows' | 'key'>,
+): Promise<void> {
   const now = Date.now() - 100 * day
   const factory = new SessionFactory({
     ...config,
@@ -130,7 +125,7 @@ async function seed(config: AsherahConfig, { dialect, url, integer }: Place, row
   await factory.warm(sessions.keys())
   const database = await openApplicationDatabase(dialect, url)
   await database.run(
-    `CREATE TABLE orders (id ${integer} PRIMARY KEY, owner VARCHAR(40) NOT NULL, card TEXT, note VARCHAR(40))`,
+    `CREATE TABLE orders (id ${integer}, owner VARCHAR(40) NOT NULL, card TEXT, note VARCHAR(40), PRIMARY KEY (${key}))`,
   )
   await database.run('BEGIN')
   const batch = 1000
@@ -170,7 +165,7 @@ async function runAndKill(folder: CommandFolder, args: readonly string[], state:
 }
 
 describe('reencrypt', { timeout: 280_000 }, () => {
-  for (const [name, { rows, ranges, kills, lifeMs, pauseMs, open }] of Object.entries(cases)) {
+  for (const [name, { rows, key, ranges, kills, lifeMs, pauseMs, open }] of Object.entries(cases)) {
     test(`${rows} rows of ${name}, while an application writes`, async (context) => {
       const folder = new CommandFolder()
       const place = await open(folder)
@@ -189,11 +184,11 @@ describe('reencrypt', { timeout: 280_000 }, () => {
       folder.write('asherah.json', config)
       writeFileSync(join(folder.path, 'url'), dialect === 'sqlite' ? `sqlite://${url}` : url, { mode: 0o600 })
       const began = performance.now()
-      await seed(config, place, rows)
+      await seed(config, place, { rows, key })
       const seeded = performance.now()
 
       const common = ['reencrypt', '--table', 'orders', '--columns', 'card', '--partition-column', 'owner']
-      const where = ['--url-file', 'url', '--older-than', '90d']
+      const where = ['--url-file', 'url', '--key-column', key, '--older-than', '90d']
       const bounds = await folder.json(...common, ...where, '--split', String(ranges))
       assert.equal(bounds.length, ranges)
       const writer = startWriter({ config, dialect, url, rows, partitions, pauseMs })
@@ -203,7 +198,7 @@ describe('reencrypt', { timeout: 280_000 }, () => {
       let killed = 0
       const outcomes = await Promise.all(
         bounds.map(async (range, index) => {
-          const flags = Object.entries(range).map(([flag, key]) => `--${flag}=${key}`)
+          const flags = Object.entries(range).map(([flag, bound]) => `--${flag}=${bound}`)
           const state = join(folder.path, `state-${index}.json`)
           const args = [...common, ...where, ...flags, '--state', state, '--yes', '--json']
           for (let kill = 0; kill < kills; kill++) {

@@ -51,7 +51,10 @@ export class SqliteTable implements RecordTable {
     this.#order = this.#keys.map(({ column, collate }) => column + collate).join()
     const others = [...(partitionColumn === undefined ? [] : [partitionColumn]), ...columns]
     const texts = [...keyColumns, ...others].map((name) => `CAST(${quoted(name, '"')} AS TEXT)`)
-    const types = this.#keys.map(({ column }) => `typeof(${column})`)
+    // A column of bytes keeps a number, which is then none of the rows that are found by its text.
+    const types = this.#keys.map(
+      ({ column }) => `CASE WHEN ${column} = +CAST(${column} AS TEXT) THEN typeof(${column}) ELSE 'blob' END`,
+    )
     this.#selected = [...types, ...texts].join()
   }
 
