@@ -138,14 +138,14 @@ function importedByAll(core: string, entryPoints: readonly string[]): Plugin {
   }
 }
 
-/** Of this package's sources and of the packages that it may import. */
+/** Of this package's sources, of the packages that it may import, and of how they are built. */
 function fingerprint(one: PublishedPackage): string {
   const hash = createHash('sha256')
   const folders = packages.slice(0, packages.indexOf(one) + 1).map(({ folder }) => folder)
   const files = folders.flatMap((folder) =>
     globSync([`packages/${folder}/src/**/*.ts`, `packages/${folder}/{tsconfig,package}.json`], { cwd: root }),
   )
-  for (const file of ['package-lock.json', 'tsconfig.base.json', ...files.toSorted()]) {
+  for (const file of ['package-lock.json', 'tsconfig.base.json', 'scripts/build.ts', ...files.toSorted()]) {
     const content = readFileSync(join(root, file))
     hash.update(`${file}\0${content.length}\0`).update(content)
   }

@@ -1,6 +1,15 @@
 export { type Config, type ResolvedConfig, resolveConfig } from '../config/config.ts'
+export { nearest } from '../config/nearest.ts'
 export type { ConfigProblem } from '../config/problems.ts'
-export { type KeyName, type KeySpec, type KeyType, keyNames, schema } from '../config/schema.ts'
+export {
+  type ForeignVariable,
+  foreignVariables,
+  type KeyName,
+  type KeySpec,
+  type KeyType,
+  keyNames,
+  schema,
+} from '../config/schema.ts'
 export { createTable } from '../metastore/create-table.ts'
 export type { EnvelopeKeyRecord, KeyMeta, Metastore } from '../metastore/metastore.ts'
 export { type MetastoreSchema, metastoreSchema } from './create-schema.ts'

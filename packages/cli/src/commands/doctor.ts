@@ -13,7 +13,14 @@ import {
 import type { CommandSpec } from '../command.ts'
 import type { CommandContext } from '../command-context.ts'
 import { CommandError } from '../command-error.ts'
-import { clockChecks, configurationFindings, keyChecks, kmsChecks, memoryChecks } from '../doctor/checks.ts'
+import {
+  clockChecks,
+  configurationFindings,
+  keyChecks,
+  kmsChecks,
+  memoryChecks,
+  variableFindings,
+} from '../doctor/checks.ts'
 import { type ExitCode, exitCode } from '../exit-code.ts'
 import { openPresent } from '../opened.ts'
 
@@ -38,6 +45,7 @@ class Doctor {
   }
 
   async run(): Promise<ExitCode | undefined> {
+    await this.#look({ name: 'variables', run: () => variableFindings(this.#context.host.environment) })
     const { config } = (await this.#try('configuration', () => this.#context.configuration())) ?? {}
     if (config === undefined) return this.#end()
     await this.#look({ name: 'configuration', run: async () => configurationFindings(this.#context, config) })

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { ConfigurationError } from 'asherah'
 import {
   attributeOfFlag,
   type ConfigLayers,
@@ -83,7 +84,11 @@ function readSecret(path: string): string {
 function fromVariable(key: KeyName, environment: Environment): unknown {
   const names = [variableOf(key), peerVariables[key]].flatMap((name) => name ?? [])
   const name = names.find((candidate) => environment[candidate] !== undefined)
-  if (name !== undefined) return parsedValue(key, environment[name] ?? '', name)
+  if (name !== undefined) {
+    const parsed = parseValue(environment[name] ?? '', schema[key])
+    if ('value' in parsed) return parsed.value
+    throw new ConfigurationError([{ key: name, message: `${name} ${parsed.problem}` }])
+  }
   const file = isSecret(key) ? environment[`${variableOf(key)}_FILE`] : undefined
   return file === undefined ? undefined : readSecret(file)
 }
@@ -94,13 +99,10 @@ function fromFlag(key: KeyName, options: Options): unknown {
     return typeof file === 'string' ? readSecret(file) : undefined
   }
   const text = options[attributeOf(key)]
-  return typeof text === 'string' ? parsedValue(key, text, `--${flagOf(key)}`) : undefined
-}
-
-function parsedValue(key: KeyName, text: string, label: string): unknown {
+  if (typeof text !== 'string') return undefined
   const parsed = parseValue(text, schema[key])
   if ('value' in parsed) return parsed.value
-  throw new CommandError('ERR_USAGE', `${label} ${parsed.problem}`)
+  throw new CommandError('ERR_USAGE', `--${flagOf(key)} ${parsed.problem}`)
 }
 
 /** The name under which commander keeps a flag. */

@@ -62,7 +62,10 @@ export async function readWhole({ name, chunks }: Source, most: number): Promise
     }
     parts.push(chunk)
   }
-  return Buffer.concat(parts, length)
+  const whole = Buffer.concat(parts, length)
+  // They may be plaintext; whoever reads the whole clears that.
+  for (const part of parts) part.fill(0)
+  return whole
 }
 
 /**

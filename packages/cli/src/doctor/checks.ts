@@ -14,6 +14,8 @@ import {
   warning,
 } from 'asherah/admin'
 import type { CommandContext } from '../command-context.ts'
+import type { Environment } from '../configuration/sources.ts'
+import { unreadVariables } from '../configuration/unread-variables.ts'
 import { type Endpoint, kmsEndpoints, metastoreEndpoints } from './endpoints.ts'
 import { httpClock } from './http-clock.ts'
 
@@ -42,6 +44,17 @@ export function configurationFindings(context: CommandContext, config: Config): 
   const where = path === undefined ? 'flags and variables' : path
   findings.unshift(ok(`${config.serviceName}, ${config.productId}: ${describe(config)}; from ${where}.`))
   return findings
+}
+
+/** Misspelt variables, which would otherwise be passed over in silence. */
+export async function variableFindings(environment: Environment): Promise<readonly Finding[]> {
+  const unread = await unreadVariables(environment)
+  return unread.map(({ name, nearest }) =>
+    warning(
+      `nothing reads the variable ${name}`,
+      nearest === undefined ? 'asherah configuration lists all of them.' : `Was ${nearest} meant?`,
+    ),
+  )
 }
 
 function describe({ metastore, kms }: Config): string {
