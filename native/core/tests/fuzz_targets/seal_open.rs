@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use asherah_core::memory::{Key, MemoryOptions, prepare};
-use asherah_core::record::{SEAL_OVERHEAD, WRAPPED_KEY};
+use asherah_core::record::{Buffer, DataRowRecord, SEAL_OVERHEAD, WRAPPED_KEY, read};
 use asherah_core::{
     Fault, Freshness, Now, Outcome, PlaintextSink, Ring, RingOptions, Scratch, Session, Standing,
 };
@@ -33,8 +33,10 @@ pub fn run(bytes: &[u8]) {
         assert!(SEALED.contains(&&plaintext[..]), "something that was never sealed was opened");
     }
     refuse_as_sealed(key, bytes);
+    refuse_as_fields(session, bytes);
     let [place, flip, payload @ ..] = bytes else { return };
     come_back(session, payload);
+    come_back_as_fields(session, payload, usize::from(*place), *flip);
     refuse_altered(key, session, payload, usize::from(*place), (*flip).max(1));
 }
 
@@ -71,6 +73,33 @@ fn come_back(session: &Session, payload: &[u8]) {
     }
 }
 
+/// No bytes are a wrapped key and data that open, and a length that no record has is no record.
+fn refuse_as_fields(session: &Session, bytes: &[u8]) {
+    let (wrapped, data) = bytes.split_at_checked(WRAPPED_KEY).unwrap_or((bytes, &[]));
+    let expected = if data.len() < SEAL_OVERHEAD { Fault::RecordMalformed } else { Fault::KeyAuthentication };
+    let record = DataRowRecord::of_fields(CREATED, wrapped, CORE, CREATED, data);
+    assert_eq!(open_fields(session, record), Err(Outcome::Fault(expected)));
+}
+
+/// Sealed as fields it is the payload again, unless a byte of them was altered.
+fn come_back_as_fields(session: &Session, payload: &[u8], place: usize, flip: u8) {
+    let (mut wrapped, mut data) = (Vec::new(), Vec::new());
+    let outcome = session.encrypt_fields(payload, NOW, false, &mut Scratch::new(), |envelope, sealed| {
+        assert_eq!((envelope.created, envelope.key_created), (CREATED, CREATED));
+        (wrapped, data) = (envelope.wrapped.to_vec(), sealed.to_vec());
+    });
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let at = place * 7 % (WRAPPED_KEY + data.len());
+    let (part, at, fault) = match at.checked_sub(WRAPPED_KEY) {
+        None => (&mut wrapped, at, Fault::KeyAuthentication),
+        Some(at) => (&mut data, at, Fault::DataAuthentication),
+    };
+    part[at] ^= flip;
+    let expected = if flip == 0 { Ok(payload.to_vec()) } else { Err(Outcome::Fault(fault)) };
+    let record = DataRowRecord::of_fields(CREATED, &wrapped, CORE, CREATED, &data);
+    assert_eq!(open_fields(session, record), expected);
+}
+
 /// A record of which one byte was altered, somewhere, gives what was sealed or an error.
 fn refuse_altered(key: &Key, session: &Session, payload: &[u8], place: usize, flip: u8) {
     let mut record = sealed(session, payload);
@@ -99,10 +128,32 @@ fn sealed(session: &Session, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The plaintext, or the outcome without one; then nothing but zeroes may be left in its place.
+/// The plaintext, or the outcome without one, which is the same by each way that a record can come.
 fn open(session: &Session, record: &[u8]) -> Result<Vec<u8>, Outcome> {
+    let opened = placed(|place| session.decrypt(record, NOW, false, &mut Scratch::new(), place));
+    let mut spoilt = record.to_vec();
+    let elsewhere =
+        placed(|place| session.decrypt_spoiling(&mut spoilt, NOW, false, &mut Scratch::new(), place));
+    assert_eq!(opened, elsewhere);
+    let mut buffer = Buffer::new();
+    if let Ok(fields) = read(record, &mut buffer) {
+        let (created, key_created) = (fields.created.unwrap_or(0), fields.key_created);
+        let record =
+            DataRowRecord::of_fields(created, &fields.wrapped, &fields.key_id, key_created, fields.data);
+        assert_eq!(open_fields(session, record), opened);
+    }
+    opened
+}
+
+fn open_fields(session: &Session, record: Result<DataRowRecord<'_, '_>, Fault>) -> Result<Vec<u8>, Outcome> {
+    let record = record.map_err(Outcome::Fault)?;
+    placed(|place| session.decrypt_fields(record, NOW, false, &mut Scratch::new(), place))
+}
+
+/// What was decrypted; without a result, nothing but zeroes may be left in its place.
+fn placed(decrypt: impl FnOnce(&mut Place) -> Outcome) -> Result<Vec<u8>, Outcome> {
     let mut place = Place(Vec::new());
-    match session.decrypt(record, NOW, false, &mut Scratch::new(), &mut place) {
+    match decrypt(&mut place) {
         Outcome::Done { .. } => Ok(place.0),
         outcome => {
             assert!(place.0.iter().all(|&byte| byte == 0), "{outcome:?}");
