@@ -1,7 +1,8 @@
-// What wiping.test.ts looks into: one step for each line on standard input.
+// What wiping.test.ts looks into: one step for each line on standard input, and a byte on descriptor 3 where it stands still.
 import assert from 'node:assert/strict'
+import { readSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { marker } from './marker.ts'
+import { asciiMarker, markedText, marker, textMarker } from './marker.ts'
 import { bytes, fault, native, partition, recordsWith, text } from './partition.ts'
 
 const collectGarbage = globalThis.gc
@@ -11,11 +12,10 @@ const { session } = partition()
 const records = recordsWith()
 const guarded = recordsWith({ canaries: true })
 const filler = text(records.encrypt(session, Buffer.alloc(8192), 0))
-let kept: Buffer | undefined
+let kept: Buffer | string | undefined
 
 /** Seals `before` zero bytes and the marker. */
-function sealed(before = 0): string {
-  const mark = marker()
+function sealed(before = 0, mark = marker()): string {
   const data = Buffer.allocUnsafeSlow(before + mark.length).fill(0)
   mark.copy(data, before)
   mark.fill(0)
@@ -29,6 +29,13 @@ function moveOn(): void {
   for (let index = 0; index < 16; index++) records.decrypt(session, filler, 0)
 }
 
+/** Marked texts that fit the memory at first, that do not, and whose UTF-8 is longer than is guessed then. */
+function texts(): readonly string[] {
+  const mark = markedText()
+  const marks = mark.repeat(8)
+  return [mark, marks + 'x'.repeat(5000), marks + 'x'.repeat(300_000), marks + 'ä'.repeat(300_000)]
+}
+
 async function turns(): Promise<void> {
   for (let index = 0; index < 5; index++) {
     collectGarbage?.()
@@ -40,8 +47,11 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   plant: () => {
     kept = marker()
   },
+  plantText: () => {
+    kept = textMarker()
+  },
   remove: () => {
-    kept?.fill(0)
+    if (Buffer.isBuffer(kept)) kept.fill(0)
   },
   encrypt: () => {
     sealed()
@@ -66,7 +76,7 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
     kept = bytes(await records.decryptOnPool(session, sealed(300_000), 0))
   },
   clear: () => {
-    native.clearPlaintext(kept ?? Buffer.alloc(0))
+    native.clearPlaintext(Buffer.isBuffer(kept) ? kept : Buffer.alloc(0))
   },
   collect: async () => {
     kept = undefined
@@ -80,6 +90,8 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
       collectGarbage()
       for (let index = 0; index < 40; index++) moveOn()
     }
+    writeSync(1, 'done collectInOneTurn\n')
+    readSync(3, Buffer.alloc(1))
   },
   decryptString: () => {
     assert.equal(records.decryptString(session, sealed(), 0), fault.notUtf8)
@@ -87,6 +99,26 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   decryptStringOnPool: async () => {
     assert.equal(await records.decryptStringOnPool(session, sealed(300_000), 0), fault.notUtf8)
+  },
+  encryptText: async () => {
+    for (const text of texts()) {
+      records.encryptString(session, text, 0)
+      await records.encryptStringOnPool(session, text, 0)
+    }
+  },
+  decryptText: async () => {
+    for (const before of [0, 200_000]) {
+      const record = sealed(before, textMarker())
+      const { length } = text(records.decryptString(session, record, 0))
+      assert.equal(length, before + 96)
+      assert.equal(text(await records.decryptStringOnPool(session, record, 0)).length, length)
+    }
+  },
+  decryptLargeText: () => {
+    kept = text(records.decryptString(session, sealed(200_000, asciiMarker()), 0))
+  },
+  decryptLargeTextOnPool: async () => {
+    kept = text(await records.decryptStringOnPool(session, sealed(200_000, asciiMarker()), 0))
   },
   canary: async () => {
     native.takeCanaryFailures()

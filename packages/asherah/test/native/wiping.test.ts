@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
-import { marker } from './marker.ts'
+import { asciiMarker, marker, textMarker } from './marker.ts'
 
-/** How often the marked plaintext stands in the readable memory of another process. */
-function occurrences(pid: number): number {
-  const needle = marker()
+/** How often these bytes stand in the readable memory of another process. */
+function occurrences(pid: number, needle: Buffer): number {
   const memory = openSync(`/proc/${pid}/mem`, 'r')
   const piece = Buffer.alloc(4 << 20)
   let found = 0
@@ -52,7 +52,10 @@ describe('plaintext in memory', { skip: process.platform === 'linux' ? false : '
   let errors = ''
 
   before(() => {
-    child = spawn(process.execPath, ['--expose-gc', join(import.meta.dirname, 'wiping-child.ts')])
+    const args = ['--expose-gc', join(import.meta.dirname, 'wiping-child.ts')]
+    child = spawn(process.execPath, args, {
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+    }) as ChildProcessWithoutNullStreams
     child.stderr.on('data', (chunk: Buffer) => {
       errors += chunk.toString()
     })
@@ -60,11 +63,11 @@ describe('plaintext in memory', { skip: process.platform === 'linux' ? false : '
   })
   after(() => child.kill('SIGKILL'))
 
-  async function step(name: string): Promise<number> {
+  async function step(name: string, needle = marker()): Promise<number> {
     child.stdin.write(`${name}\n`)
     const answer = await lines.next()
     assert.equal(answer.value, `done ${name}`, errors)
-    return occurrences(child.pid ?? 0)
+    return occurrences(child.pid ?? 0, needle)
   }
 
   it('is found by this test when it is there', async () => {
@@ -97,11 +100,29 @@ describe('plaintext in memory', { skip: process.platform === 'linux' ? false : '
   it('is wiped when a loop that never lets the event loop turn goes on', async () => {
     assert.equal(await step('decrypt'), 1)
     assert.equal(await step('collectInOneTurn'), 0)
+    const [, , , waiting] = child.stdio
+    assert.ok(waiting instanceof Writable)
+    waiting.write('.')
+    assert.equal((await lines.next()).value, 'done collectInOneTurn', errors)
   })
 
   it('is wiped from the scratch memory when it is no text', async () => {
     assert.equal(await step('decryptString'), 0)
     assert.equal(await step('decryptStringOnPool'), 0)
+  })
+
+  it('is in no memory of the addon once its text was encrypted or decrypted, in line or on the pool', async () => {
+    assert.equal(await step('plantText', textMarker()), 1)
+    assert.equal(await step('remove', textMarker()), 0)
+    assert.equal(await step('encryptText', textMarker()), 0)
+    assert.equal(await step('decryptText', textMarker()), 0)
+  })
+
+  it('is wiped when a large text is collected', async () => {
+    for (const decrypt of ['decryptLargeText', 'decryptLargeTextOnPool']) {
+      assert.equal(await step(decrypt, asciiMarker()), 1)
+      assert.equal(await step('collect', asciiMarker()), 0)
+    }
   })
 
   it('reports an overwritten canary of a slab that is collected', async () => {
