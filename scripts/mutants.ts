@@ -1,12 +1,14 @@
 // Breaks one promise of the library after the other, in a copy, and expects the tests that hold it to notice: TypeScript
-// here, Rust in `native-mutants.ts`.
+// here, Rust in `native-mutants.ts` and `addon-mutants.ts`.
 // `node scripts/mutants.ts` tries all; words after it choose those whose names contain one of them.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from 'node:test'
+import { addonMutants } from '../packages/asherah/test/native/addon-mutants.ts'
 import { nativeMutants } from '../packages/asherah/test/native/mutants.ts'
 import { type Mutant, mutants, type Reference } from '../packages/asherah/test/semantics/mutants.ts'
+import { tryAddonMutants } from './addon-mutants.ts'
 import { root } from './command.ts'
 import { tryNativeMutants } from './native-mutants.ts'
 import { failure, type Step, type StepResult } from './steps.ts'
@@ -32,9 +34,11 @@ async function tryMutants(words: readonly string[]): Promise<StepResult> {
     words.length === 0 || words.some((word) => name.includes(word))
   const chosen = mutants.filter(isChosen)
   const native = nativeMutants.filter(isChosen)
+  const addon = addonMutants.filter(isChosen)
   const results = [
     ...(chosen.length > 0 ? [await tryLibraryMutants(chosen)] : []),
     ...(native.length > 0 ? [await tryNativeMutants(native)] : []),
+    ...(addon.length > 0 ? [await tryAddonMutants(addon)] : []),
   ]
   if (results.length === 0) return failure('no mutant has such a name')
   return {

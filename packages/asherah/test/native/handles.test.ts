@@ -140,6 +140,8 @@ describe('handles', () => {
       assert.equal(native.encrypt(opened, Buffer.from('x'), 0), fault.staleHandle)
       const next = checked(native.sessionOpen(ring, id)) as SessionHandle
       assert.notEqual(next, opened)
+      assert.equal(native.encrypt(opened, Buffer.from('x'), 0), fault.staleHandle)
+      assert.equal(native.sessionClose(opened), fault.staleHandle)
       assert.equal(native.sessionClose(next), 0)
     }
   })
