@@ -5,13 +5,18 @@ use base64::engine::general_purpose::STANDARD as OTHER;
 
 use super::{append, decode, decode_in_place, decoded_len};
 
+/// Lengths that end in every way, and some of many steps; few under Miri, where each byte costs thousands of times as much.
+fn lengths(many_steps: &[usize]) -> Vec<usize> {
+    if cfg!(miri) { (0..100).collect() } else { (0..400).chain(many_steps.iter().copied()).collect() }
+}
+
 fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 167 + at / 7 + len) as u8).collect()
 }
 
 #[test]
 fn every_length_is_encoded_and_decoded_as_elsewhere() {
-    for len in (0..400).chain([8_192, 8_193, 65_535]) {
+    for len in lengths(&[8_192, 8_193, 65_535]) {
         let plain = bytes(len);
         let mut text = b"before".to_vec();
         append(&plain, &mut text);
@@ -54,7 +59,7 @@ fn lengths_and_padding_that_no_bytes_have_are_refused() {
 
 #[test]
 fn in_place_a_text_is_decoded_as_elsewhere() {
-    for len in (0..400).chain([8_192, 8_193, 65_535, 300_000]) {
+    for len in lengths(&[8_192, 8_193, 65_535, 300_000]) {
         let plain = bytes(len);
         let mut text = OTHER.encode(&plain).into_bytes();
         assert_eq!(decode_in_place(&mut text), Some(len), "{len} bytes");
@@ -64,7 +69,8 @@ fn in_place_a_text_is_decoded_as_elsewhere() {
 
 #[test]
 fn in_place_a_text_that_is_refused_is_left_as_it_was() {
-    for len in [1, 2, 3, 46, 47, 48, 49, 96, 97, 300, 10_000] {
+    let lengths: &[usize] = &[1, 2, 3, 49, 46, 47, 48, 96, 97, 300, 10_000];
+    for &len in lengths.iter().take(if cfg!(miri) { 4 } else { usize::MAX }) {
         let text = OTHER.encode(bytes(len)).into_bytes();
         for at in (0..text.len()).filter(|at| *at < 300 || at % 61 == 0 || text.len() - at < 70) {
             for byte in [b'"', b'\\', b'=', b'-', 0, 0x80, 0xc3, 0xff] {
