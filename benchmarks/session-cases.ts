@@ -275,20 +275,25 @@ function largeCases(): CaseGroup {
   const cases = [1 << 20, 32 << 20].flatMap((size): TimedCase[] => {
     const data = randomBytes(size)
     const record = session.encrypt(data)
+    const recordBytes = Buffer.from(record)
     const calls = Math.max(4, (128 << 20) / size)
-    const timed = (operation: 'encrypt' | 'decrypt', call: () => unknown): TimedCase => ({
-      name: syncFigure(operation, size),
+    const timed = (operation: 'encrypt' | 'decrypt', call: () => unknown, form = ''): TimedCase => ({
+      name: `${syncFigure(operation, size)}${form}`,
       group: 'large',
       unit: 'ns',
       comparison: { against: coreFigure(operation, size), by: 'ratio', most: 1 / 0.7 },
       also: {
-        name: `${syncFigure(operation, size)}, of results kept`,
+        name: `${syncFigure(operation, size)}${form}, of results kept`,
         comparison: { against: freshCoreFigure(operation, size), by: 'ratio' },
       },
       calls,
       run: repeatedly(call),
     })
-    return [timed('encrypt', () => session.encrypt(data)), timed('decrypt', () => session.decrypt(record))]
+    return [
+      timed('encrypt', () => session.encrypt(data)),
+      timed('decrypt', () => session.decrypt(record)),
+      timed('decrypt', () => session.decrypt(recordBytes), ', a record given as bytes'),
+    ]
   })
   return { cases, close: () => factory.close() }
 }

@@ -127,7 +127,7 @@ export class AsherahSession {
   }
 
   /**
-   * {@link encrypt} for many, in one native call: an item for each of `datas`, in their order, with its record or its error.
+   * {@link encrypt} for many, 64 a native call: an item for each of `datas`, in their order, with its record or its error.
    * A wrong item does not cost the others theirs; a missing key is loaded once.
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE` when `datas` is no array

@@ -82,10 +82,21 @@ interface Description {
 
 function dynamoDbChecks(store: DynamoDbMetastore, tableName: string): readonly HealthCheck[] {
   return [
-    { name: 'metastore: reach', run: () => reach(store) },
+    { name: 'metastore: reach', run: () => dynamoDbReach(store) },
     { name: 'metastore: schema', run: () => dynamoDbSchema(store, tableName) },
     { name: 'metastore: permissions', run: () => dynamoDbPermissions(store) },
   ]
+}
+
+/** It answers when it refuses, too: what it refuses, the other checks say. */
+async function dynamoDbReach(store: DynamoDbMetastore): Promise<readonly Finding[]> {
+  try {
+    return await reach(store)
+  } catch (error) {
+    const { cause } = error as Error
+    if (!isDenied(error) && !isNamed(cause, 'ResourceNotFoundException')) throw error
+    return [ok('The metastore answers.')]
+  }
 }
 
 async function dynamoDbSchema(store: DynamoDbMetastore, tableName: string): Promise<readonly Finding[]> {
