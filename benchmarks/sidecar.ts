@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { residentBytes } from '../tests/support/processes.ts'
 import type { ClientTask } from './children/sidecar-client.ts'
 import type { Figures, Measurand } from './figure.ts'
 import type { Plan } from './plan.ts'
@@ -62,7 +63,7 @@ export async function measureSidecar(plan: Plan, figures: Figures): Promise<void
     try {
       await pair.wait({ idle: idleStreams })
       await sleep(500)
-      figures.add(memory, pair.residentBytes)
+      figures.add(memory, residentBytes(pair.pid))
     } finally {
       pair.close()
     }
@@ -134,21 +135,17 @@ class Pair {
     return (await answer(this.#client)) as number
   }
 
-  get residentBytes(): number {
-    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(this.#procFile('status')) ?? []
-    return Number(kilobytes) * 1024
+  get pid(): number {
+    return this.#server.pid ?? 0
   }
 
   /** Of all threads, exact to the nanosecond; `proc_pid_stat(5)` counts hundredths of a second only. */
   get #cpuNanoseconds(): number {
-    const times = readdirSync(`/proc/${this.#server.pid}/task`).map((thread) =>
-      Number(this.#procFile(`task/${thread}/schedstat`).split(' ')[0]),
+    const threads = `/proc/${this.pid}/task`
+    const times = readdirSync(threads).map((thread) =>
+      Number(readFileSync(join(threads, thread, 'schedstat'), 'utf8').split(' ')[0]),
     )
     return times.reduce((sum, time) => sum + time, 0)
-  }
-
-  #procFile(name: string): string {
-    return readFileSync(`/proc/${this.#server.pid}/${name}`, 'utf8')
   }
 
   close(): void {

@@ -10,6 +10,7 @@ import { nativeMutants } from '../packages/asherah/test/native/mutants.ts'
 import { type Mutant, mutants, type Reference } from '../packages/asherah/test/semantics/mutants.ts'
 import { tryAddonMutants } from './addon-mutants.ts'
 import { root } from './command.ts'
+import { prepareCopy } from './native-copy.ts'
 import { tryNativeMutants } from './native-mutants.ts'
 import { failure, type Step, type StepResult } from './steps.ts'
 
@@ -35,6 +36,7 @@ async function tryMutants(words: readonly string[]): Promise<StepResult> {
   const chosen = mutants.filter(isChosen)
   const native = nativeMutants.filter(isChosen)
   const addon = addonMutants.filter(isChosen)
+  if (native.length + addon.length > 0) prepareCopy()
   const results = [
     ...(chosen.length > 0 ? [await tryLibraryMutants(chosen)] : []),
     ...(native.length > 0 ? [await tryNativeMutants(native)] : []),

@@ -41,10 +41,14 @@ function numberOf(mutant: { readonly name: string }): string {
   return String(all.indexOf(mutant))
 }
 
-/** Makes the copy, and what these words for cargo say in it; or what the compiler has against them. */
-export async function compileCopy(words: readonly string[]): Promise<readonly Artifact[] | string> {
+/** Makes the copy of today's sources. */
+export function prepareCopy(): void {
   takeDependencies()
   makeCopy()
+}
+
+/** What cargo, told these words, makes in the copy; or what the compiler has against it. */
+export async function compileCopy(words: readonly string[]): Promise<readonly Artifact[] | string> {
   const { code, output } = await run('cargo', [...words, '--message-format', 'json-render-diagnostics'], {
     cwd: copy,
     env: { ...process.env, CARGO_TARGET_DIR: join(copy, 'target') },

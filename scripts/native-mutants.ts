@@ -1,6 +1,6 @@
 // Breaks one promise of the Rust core after the other, for `mutants.ts`.
 import { availableParallelism } from 'node:os'
-import type { NativeMutant, NativeReference } from '../packages/asherah/test/native/mutants.ts'
+import type { NativeMutant, NativeReference, RustMutant } from '../packages/asherah/test/native/mutants.ts'
 import { run } from './command.ts'
 import { compileCopy, copy, environment } from './native-copy.ts'
 import { failure, type StepResult } from './steps.ts'
@@ -9,7 +9,7 @@ import { failure, type StepResult } from './steps.ts'
 type Programs = ReadonlyMap<string, string>
 
 /** What a test says of a mutant, or of the unchanged crate; undefined when it passes. */
-export type Judge<M, R> = (test: R, mutant?: M) => Promise<string | undefined>
+export type Judge<Test> = (test: Test, mutant?: RustMutant<Test>) => Promise<string | undefined>
 
 /** Tries these in a copy of the crate. */
 export async function tryNativeMutants(chosen: readonly NativeMutant[]): Promise<StepResult> {
@@ -20,9 +20,9 @@ export async function tryNativeMutants(chosen: readonly NativeMutant[]): Promise
 }
 
 /** Has each mutant's tests pass without it and fail with it. */
-export async function judgeMutants<M extends Judged<R>, R extends readonly [string, string]>(
-  chosen: readonly M[],
-  judge: Judge<M, R>,
+export async function judgeMutants<Test extends readonly [string, string]>(
+  chosen: readonly RustMutant<Test>[],
+  judge: Judge<Test>,
 ): Promise<StepResult> {
   const tests = new Map(chosen.flatMap((mutant) => mutant.tests).map((test) => [test.join(': '), test]))
   const faults = await inTurn([...tests], async ([name, test]) => {
@@ -46,11 +46,6 @@ export async function judgeMutants<M extends Judged<R>, R extends readonly [stri
     skipped: [],
     output: lines.toSorted().join('\n'),
   }
-}
-
-interface Judged<R> {
-  readonly name: string
-  readonly tests: readonly R[]
 }
 
 /** As many at once as there are processors. */

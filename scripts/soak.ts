@@ -9,8 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { AsherahConfig } from '../packages/asherah/src/index.ts'
 import type { LoadReport, LoadTask, SubjectReport, SubjectTask } from '../tests/soak/load.ts'
-import { compareThirds, type MemorySample, type MemoryVerdict, residentMiB } from '../tests/soak/memory.ts'
+import { compareThirds, type MemorySample, type MemoryVerdict } from '../tests/soak/memory.ts'
 import { postgresStore, type SoakStore, sqliteStore } from '../tests/soak/stores.ts'
+import { residentBytes } from '../tests/support/processes.ts'
 import { readJournals } from '../tests/support/racing-process.ts'
 import { SeededRandom } from '../tests/support/seeded-random.ts'
 import { root } from './command.ts'
@@ -155,7 +156,7 @@ async function soakStore(store: SoakStore, folder: string, random: SeededRandom)
   subject.on('message', (report: SubjectReport) => {
     reports = report.loads
     if (ending) return
-    const reading = { seconds: elapsed(), mebibytes: residentMiB(pid) }
+    const reading = { seconds: elapsed(), mebibytes: residentBytes(pid) / 2 ** 20 }
     const warm = reports.length === workers && reports.every(isWarm)
     if (warm) warmAt ??= reading.seconds + settlingSeconds
     if (reading.seconds > (warmAt ?? longestWarmUpSeconds) + seconds) {

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-
 /** A reading of a process's resident memory. */
 export interface MemorySample {
   /** Since the start of the soak. */
@@ -13,13 +11,6 @@ export interface MemoryVerdict {
   readonly lastThirdMiB: number
   /** How much more the last third has; below 0 when it has less. */
   readonly growthPercent: number
-}
-
-/** Resident memory, in MiB (proc(5): VmRSS). */
-export function residentMiB(pid: number): number {
-  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  if (kibibytes === undefined) throw new Error(`the process ${pid} has no resident memory`)
-  return Number(kibibytes) / 1024
 }
 
 /** Compares the medians of the first and the last third; undefined with too few samples to have any. */

@@ -72,8 +72,8 @@ enum Pace {
 /// `is_placing`: results are places in the pool.
 fn each<'s>(call: &Call<'s, ARGUMENTS>, work: One, is_placing: bool) -> Result<Value<'s>, Stop> {
     let env = call.env;
-    let (fixed, inputs) = call.given().split_at_checked(FIXED).ok_or(Stop::Type(NO_CALL))?;
-    let [session, mode, take] = *fixed else { return Err(Stop::Type(NO_CALL)) };
+    let (&[session, mode, take], inputs) =
+        call.given().split_first_chunk::<FIXED>().ok_or(Stop::Type(NO_CALL))?;
     let session = env.number(session)?;
     let first_mode = env.bits(mode)?;
     let mut values = [ptr::null_mut(); MOST];

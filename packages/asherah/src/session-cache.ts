@@ -16,7 +16,7 @@ const mostLooks = 16
 /**
  * The sessions of the module API, by partition: when there are too many, the one is closed that has waited longest without being
  * used. Keys are the ring's business; this only spares making session objects. (Keeping them in the order of their use costs
- * each call a change of the map, a tenth of the call.)
+ * each call a change of the map, a fifth of the call.)
  */
 export class SessionCache {
   readonly #factory: SessionFactory

@@ -25,17 +25,17 @@ export async function runProgram(
   host: CommandHost,
 ): Promise<ExitCode> {
   let ended: ExitCode = exitCode.done
-  const program = parent(new Command('asherah'), about, host).version(version())
+  const program = parent(silence(new Command('asherah'), host), about).version(version())
   const parents = new Map<string, Command>()
   const entries = new Map<Command, CommandEntry>()
   for (const entry of table) {
     const [first = '', second] = entry.name.split(' ')
     let under = program
     if (second !== undefined) {
-      under = parents.get(first) ?? parent(program.command(first), `${first} of this service`, host)
+      under = parents.get(first) ?? parent(program.command(first), `${first} of this service`)
       parents.set(first, under)
     }
-    entries.set(silence(under.command(second ?? first), host).description(entry.summary), entry)
+    entries.set(under.command(second ?? first).description(entry.summary), entry)
   }
   for (const command of [program, ...parents.values()]) {
     addHelp(command)
@@ -56,8 +56,8 @@ export async function runProgram(
   }
 }
 
-function parent(command: Command, description: string, host: CommandHost): Command {
-  return silence(command, host).description(description).showHelpAfterError(false).helpCommand(false)
+function parent(command: Command, description: string): Command {
+  return command.description(description).showHelpAfterError(false).helpCommand(false)
 }
 
 /** `help NAME` as `NAME --help`, since what a command takes is known when it is typed only. */
@@ -102,7 +102,7 @@ function declare(
   })
 }
 
-/** Errors are thrown, and told in one place. */
+/** Errors are thrown, and told in one place: those of the commands below it too, which take this over from it. */
 function silence(command: Command, host: CommandHost): Command {
   return command.exitOverride().configureOutput({
     writeOut: (text) => void host.stdout.write(text),

@@ -1,28 +1,19 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { childrenOf } from '../../../tests/support/processes.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const nodeFlags = '--disable-warning=ExperimentalWarning'
 
 function wordsOf(pid: number | undefined): readonly string[] {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
-}
-
-function childrenOf(pid: number | undefined): readonly number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter((child) => child !== '')
-      .map(Number),
-  )
 }
 
 /** Starts `asherah serve`, and resolves when it serves. */
@@ -71,7 +62,7 @@ describe('the process of asherah serve', { timeout: 60_000 }, () => {
       main,
       'serve',
     ])
-    const workers = childrenOf(child.pid)
+    const workers = childrenOf(child.pid ?? 0)
     assert.equal(workers.length, 2)
     for (const worker of workers) assert.deepEqual(wordsOf(worker).slice(1, 4), words.slice(0, 3))
     child.kill('SIGTERM')

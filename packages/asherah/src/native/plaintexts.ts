@@ -50,7 +50,7 @@ class Plaintexts {
       const bytes = this.#at(values[index] as ArrayBuffer | number)
       values[index] = bytes
       // What was placed in a lost slab is to be decrypted again.
-      if (bytes === undefined) return { answered: index, values: values.slice(0, index) }
+      if (bytes === undefined) return { answered: index, values }
     }
     return { answered, values }
   }

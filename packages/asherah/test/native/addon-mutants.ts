@@ -1,15 +1,7 @@
-/** A change in the addon that breaks one promise, and the tests that must notice. `scripts/addon-mutants.ts` makes it. */
-export interface AddonMutant {
-  /** The promise, as broken. */
-  readonly name: string
-  /** Under `native/node/src`. */
-  readonly file: string
-  /** Exact text, found once. */
-  readonly from: string
-  /** What it becomes in the copy that is tested: it does what `from` does unless `BROKEN`, an expression, is true. */
-  readonly to: string
-  readonly tests: readonly AddonReference[]
-}
+import type { RustMutant } from './mutants.ts'
+
+/** Of `native/node`. */
+export type AddonMutant = RustMutant<AddonReference>
 
 /** A test by its file in this folder and its name. */
 export type AddonReference = readonly [file: string, name: string]

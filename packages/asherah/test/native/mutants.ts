@@ -1,15 +1,18 @@
-/** A change in the data plane that breaks one promise, and the tests that must notice. `scripts/native-mutants.ts` makes it. */
-export interface NativeMutant {
+/** A change in a Rust crate that breaks one promise, and the tests that must notice. `scripts/native-copy.ts` makes it. */
+export interface RustMutant<Test> {
   /** The promise, as broken. */
   readonly name: string
-  /** Under `native/core/src`. */
+  /** Under `src` of the crate. */
   readonly file: string
   /** Exact text, found once. */
   readonly from: string
   /** What it becomes in the copy that is tested: it does what `from` does unless `BROKEN`, an expression, is true. */
   readonly to: string
-  readonly tests: readonly NativeReference[]
+  readonly tests: readonly Test[]
 }
+
+/** Of `native/core`. */
+export type NativeMutant = RustMutant<NativeReference>
 
 /** A test by its target, `lib` or a file of `native/core/tests` without its ending, and its name. */
 export type NativeReference = readonly [target: string, name: string]

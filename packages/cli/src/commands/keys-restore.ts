@@ -87,7 +87,6 @@ async function* entriesOf(path: string, output: Output): AsyncGenerator<BackupEn
       yield entry
     }
   } catch (cause) {
-    if (cause instanceof CommandError) throw cause
     const { code = 'unknown error' } = cause as NodeJS.ErrnoException
     throw new CommandError('ERR_INPUT', `the backup ${path} cannot be read (${code})`, undefined, { cause })
   }

@@ -1,16 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { ConfigurationError } from 'asherah'
-import {
-  attributeOfFlag,
-  type ConfigLayers,
-  flagOf,
-  type KeyName,
-  peerVariables,
-  schema,
-  variableOf,
-} from 'asherah/admin'
+import { attributeOfFlag, type ConfigLayers, flagOf, type KeyName, schema } from 'asherah/admin'
 import { CommandError } from '../command-error.ts'
-import { isSecret, textKeys } from './names.ts'
+import { fileVariableOf, isSecret, textKeys, variablesOf } from './names.ts'
 import { parseValue } from './values.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -82,14 +74,14 @@ function readSecret(path: string): string {
 }
 
 function fromVariable(key: KeyName, environment: Environment): unknown {
-  const names = [variableOf(key), peerVariables[key]].flatMap((name) => name ?? [])
-  const name = names.find((candidate) => environment[candidate] !== undefined)
+  const name = variablesOf(key).find((candidate) => environment[candidate] !== undefined)
   if (name !== undefined) {
     const parsed = parseValue(environment[name] ?? '', schema[key])
     if ('value' in parsed) return parsed.value
     throw new ConfigurationError([{ key: name, message: `${name} ${parsed.problem}` }])
   }
-  const file = isSecret(key) ? environment[`${variableOf(key)}_FILE`] : undefined
+  const fileVariable = fileVariableOf(key)
+  const file = fileVariable === undefined ? undefined : environment[fileVariable]
   return file === undefined ? undefined : readSecret(file)
 }
 

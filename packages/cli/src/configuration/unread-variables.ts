@@ -1,5 +1,5 @@
-import { foreignVariables, keyNames, nearest, peerVariables, schema, variableOf } from 'asherah/admin'
-import { isSecret } from './names.ts'
+import { foreignVariables, keyNames, nearest, schema } from 'asherah/admin'
+import { fileVariableOf, variablesOf } from './names.ts'
 import type { Environment } from './sources.ts'
 
 /** A variable that looks like ours, and what its name may have been meant to be. */
@@ -12,12 +12,8 @@ export interface UnreadVariable {
 export async function unreadVariables(environment: Environment): Promise<readonly UnreadVariable[]> {
   const ofLibrary = new Set([
     'ASHERAH_CONFIG',
-    ...keyNames.flatMap((key) => [
-      variableOf(key),
-      ...(isSecret(key) ? [`${variableOf(key)}_FILE`] : []),
-      ...(peerVariables[key] === undefined ? [] : [peerVariables[key]]),
-      ...schema[key].environment,
-    ]),
+    ...keyNames.flatMap((key) => [...variablesOf(key), ...schema[key].environment]),
+    ...keyNames.flatMap((key) => fileVariableOf(key) ?? []),
     ...foreignVariables.map(({ name }) => name),
   ])
   const names = Object.keys(environment).filter((name) => name.startsWith('ASHERAH_') && !ofLibrary.has(name))

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { childrenOf, residentBytes } from '../../../../tests/support/processes.ts'
 import type { Flags } from '../../src/index.ts'
 
 const program = fileURLToPath(new URL('serve-program.ts', import.meta.url))
@@ -49,23 +49,12 @@ export class SidecarProcess {
 
   /** The processes that it has started and that live. */
   get children(): readonly number[] {
-    return readdirSync('/proc').flatMap((name) => {
-      if (!/^\d+$/.test(name)) return []
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
-        const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-        return Number(parent) === this.pid ? [Number(name)] : []
-      } catch {
-        // It has ended since the folder was read.
-        return []
-      }
-    })
+    return childrenOf(this.pid)
   }
 
   /** Bytes of resident memory, as the kernel counts them. */
   get residentBytes(): number {
-    const [, kib = ''] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8')) ?? []
-    return Number(kib) * 1024
+    return residentBytes(this.pid)
   }
 
   /** Sends a signal and waits for the end: its exit code, or the signal that killed it. */
